@@ -1,0 +1,1 @@
+"""Runs an exported translator on any picture. Nothing in here imports torch."""
