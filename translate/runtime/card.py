@@ -9,6 +9,8 @@ from translate.runtime.errors import InvalidModel
 
 METADATA_KEY = "translate.card"
 FORMAT = 1
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""Names that are safe in a URL, in a file name and in a metric's label."""
 
 
 class Noise(BaseModel):
@@ -32,7 +34,7 @@ class Card(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1] = FORMAT
-    name: str = Field(max_length=64)
+    name: str
     version: str = "1"
     task: str
     """What it does, in a few words: `restoration`, `facades`, …"""
@@ -66,14 +68,18 @@ class Card(BaseModel):
     @field_validator("name")
     @classmethod
     def _is_plain(cls, name: str) -> str:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
-            raise ValueError("a name holds lower-case letters, digits, '.', '_' and '-', and starts with a letter or digit")
+        if not NAME.fullmatch(name):
+            raise ValueError(
+                "a name holds 1 to 64 lower-case letters, digits, '.', '_' and '-', and starts with a letter or digit"
+            )
         return name
 
     @model_validator(mode="after")
     def _tiles_stay_aligned(self) -> Self:
         if self.noise is not None and self.stride % self.noise.every:
-            raise ValueError(f"stride {self.stride} is no multiple of noise.every {self.noise.every}: tiles would shift the noise")
+            raise ValueError(
+                f"stride {self.stride} is no multiple of noise.every {self.noise.every}: tiles would shift the noise"
+            )
         return self
 
     @classmethod
@@ -84,8 +90,12 @@ class Card(BaseModel):
         """
         text = metadata.get(METADATA_KEY)
         if text is None:
-            raise InvalidModel(f"{where} holds no '{METADATA_KEY}' metadata: it was not exported by translate-export or translate-train")
+            raise InvalidModel(
+                f"{where} holds no '{METADATA_KEY}' metadata: it was not exported by translate-export or translate-train"
+            )
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise InvalidModel(f"{where} holds a card that this version cannot read (it reads format {FORMAT}): {error}") from error
+            raise InvalidModel(
+                f"{where} holds a card that this version cannot read (it reads format {FORMAT}): {error}"
+            ) from error

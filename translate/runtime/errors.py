@@ -31,3 +31,15 @@ class InvalidModel(TranslateError):
 
 class DeviceUnavailable(TranslateError):
     """The device asked for cannot be had. Never answered by another device in silence."""
+
+
+class JobRefused(TranslateError):
+    """A folder job that would overwrite, mix up or contradict something. Nothing has been written."""
+
+
+class JobStopped(TranslateError):
+    """A folder job that cannot go on, as when the disk is full. What is done is safe and the job can be resumed."""
+
+
+class TranslationFailed(TranslateError):
+    """The model ran, or tried to, and no picture came out."""

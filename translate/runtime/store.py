@@ -1,0 +1,82 @@
+"""Store: finds translators by name or by path."""
+
+import difflib
+import os
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from translate.runtime.card import NAME, Card
+from translate.runtime.errors import ModelNotFound
+from translate.runtime.model import Model, read_card
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_SHIPPED = (_PACKAGE / "_weights", _PACKAGE.parent / "weights")
+"""In a wheel, and in a source checkout."""
+
+
+class Store:
+    """The folders in which translators are found; where two hold the same name, the first folder's counts.
+
+    `folders` defaults to those of `$TRANSLATE_WEIGHTS` (separated as in `$PATH`), else to the weights shipped with the project.
+    """
+
+    def __init__(self, folders: Iterable[str | Path] | None = None) -> None:
+        told = os.environ.get("TRANSLATE_WEIGHTS")
+        if folders is None:
+            folders = told.split(os.pathsep) if told else _SHIPPED
+        self.folders = [Path(folder) for folder in folders if str(folder)]
+
+    def names(self) -> list[str]:
+        """Names of all translators, sorted."""
+        return sorted(self._files())
+
+    def find(self, name: str) -> Path:
+        """The file of the translator of that name. Never anything but a file in the store's folders, whatever `name` holds.
+
+        Raises `ModelNotFound`, which lists the known names, nearest first.
+        """
+        files = self._files()
+        if name not in files:
+            raise ModelNotFound(f"no model {name!r}; {self._known(name, files)}")
+        return files[name]
+
+    def path(self, name_or_path: str | Path) -> Path:
+        """The file of a translator, by name or by path. A string is a path if it has a separator or ends in `.onnx`.
+
+        For the project's own users; names from a network go to `find`. Raises `ModelNotFound`.
+        """
+        path = Path(name_or_path)
+        if isinstance(name_or_path, str) and path.name == name_or_path and path.suffix != ".onnx":
+            return self.find(name_or_path)
+        if not path.is_file():
+            raise ModelNotFound(f"no model file at {path}; {self._known(path.stem, self._files())}")
+        return path
+
+    def card(self, name_or_path: str | Path) -> Card:
+        """The translator's card. Raises `ModelNotFound` or `InvalidModel`."""
+        path = self.path(name_or_path)
+        state = path.stat()
+        return _card(path, state.st_mtime_ns, state.st_size)
+
+    def load(self, name_or_path: str | Path, *, device: str = "cpu", threads: int | None = None) -> Model:
+        """Loads the translator; see `Model.open`."""
+        return Model.open(self.path(name_or_path), device=device, threads=threads)
+
+    def _files(self) -> dict[str, Path]:
+        found = [path for folder in self.folders if folder.is_dir() for path in sorted(folder.glob("*.onnx"))]
+        return {path.stem: path for path in reversed(found) if NAME.fullmatch(path.stem) and path.is_file()}
+
+    def _known(self, name: str, files: dict[str, Path]) -> str:
+        if not files:
+            folders = ", ".join(map(str, self.folders))
+            return (
+                f"there is none in {folders}: train one with translate-train, or set TRANSLATE_WEIGHTS to a folder of .onnx files"
+            )
+        nearest = sorted(files, key=lambda known: difflib.SequenceMatcher(None, name, known).ratio(), reverse=True)
+        return f"known: {', '.join(nearest)}"
+
+
+@lru_cache(maxsize=256)
+def _card(path: Path, _modified: int, _size: int) -> Card:
+    return read_card(path)
