@@ -6,6 +6,7 @@ by 4 commute; `double`: twice as large, nearest; `noisy`: the picture + 0.1 · n
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,7 +29,7 @@ class Graph:
         self.constants.append(numpy_helper.from_array(np.array(value, dtype=dtype), name))
         return name
 
-    def add(self, op: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
+    def add(self, op: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         output = output or f"n{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
         return output

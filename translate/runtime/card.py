@@ -1,14 +1,14 @@
 """Card: what a translator says about itself, inside its `.onnx` file."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from translate.runtime.errors import InvalidModel
 
 METADATA_KEY = "translate.card"
-FORMAT = 1
+FORMAT: Final = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """Names that are safe in a URL, in a file name and in a metric's label."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import BinaryIO, Self, overload
+from typing import BinaryIO, Self, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,11 @@ from translate.runtime.errors import DeviceUnavailable, InvalidModel, PictureToo
 from translate.runtime.noise import draw, draw_seed
 from translate.runtime.picture import Picture
 from translate.runtime.threads import usable_cpus
-from translate.runtime.tiles import Grid, Pixels, Span
+from translate.runtime.tiles import SIDE, Grid, Pixels, Span
 
 __all__ = ["WHOLE_LIMIT", "Model", "draw_seed", "read_card"]
 
-Source = Picture | str | Path | bytes | BinaryIO
+Source: TypeAlias = Picture | str | Path | bytes | BinaryIO
 Progress = Callable[[int, int], None]
 Floats = npt.NDArray[np.float32]
 
@@ -124,7 +124,7 @@ class Model:
 
     def _grid(self, height: int, width: int) -> Grid:
         if self.card.tiling == "exact":
-            return Grid.cut(height, width, reach=self.card.reach, stride=self.card.stride)
+            return Grid.cut(height, width, reach=self.card.reach, stride=self.card.stride, side=SIDE)
         if height * width > WHOLE_LIMIT:
             raise PictureTooLarge(
                 f"{self.card.name} must see a picture in one piece, and takes at most {WHOLE_LIMIT / 1e6:.1f} megapixels; "

@@ -59,7 +59,7 @@ class Grid:
         return cls([Span(0, height, 0, height)], [Span(0, width, 0, width)])
 
     @classmethod
-    def cut(cls, height: int, width: int, *, reach: int, stride: int, side: int = SIDE) -> Self:
+    def cut(cls, height: int, width: int, *, reach: int, stride: int, side: int) -> Self:
         """Tiles of about `side`² pixels: square, unless the picture is narrow."""
         # A context above half of the tile would make most of the work overlap
         side = max(side, 4 * reach)
