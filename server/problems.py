@@ -1,0 +1,85 @@
+"""Exceptions -> application/problem+json (RFC 9457). The one table of which error has which status."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from translate.runtime import errors
+
+log = logging.getLogger("server")
+
+STATUS: dict[type[errors.TranslateError], int] = {
+    errors.PictureTooLarge: 413,
+    errors.UnsupportedPicture: 415,
+    errors.CorruptPicture: 422,
+    errors.PictureError: 422,
+    errors.ModelNotFound: 404,
+    errors.TranslateError: 500,
+}
+CLIENT_GONE = 499
+"""Nobody reads this answer; the access log and the metrics do."""
+
+
+class Problem(Exception):
+    """An answer other than the picture. `detail` is one sentence for the person who made the request."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None):
+        super().__init__(detail)
+        self.status, self.detail, self.headers = status, detail, dict(headers or {})
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of `app`, FastAPI's own included, a problem+json answer."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(errors.TranslateError, _translate_error)
+    app.add_exception_handler(RequestValidationError, _invalid_parameter)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(ClientDisconnect, _client_gone)
+    app.add_exception_handler(Exception, _bug)
+
+
+def answer(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return JSONResponse(body, status, headers=dict(headers or {}), media_type="application/problem+json")
+
+
+def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return answer(error.status, error.detail, error.headers)
+
+
+def _translate_error(_: Request, error: Exception) -> Response:
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    if status < 500:
+        return answer(status, str(error))
+    log.error("%s: %s", type(error).__name__, error)
+    return answer(status, "The server cannot run this model. Its log says why.")
+
+
+def _invalid_parameter(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return answer(400, "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()))
+
+
+def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    detail = {
+        404: f"There is nothing at {request.url.path}. The service is described at /docs.",
+        405: f"{request.method} is not possible at {request.url.path}. The service is described at /docs.",
+    }.get(error.status_code, str(error.detail))
+    return answer(error.status_code, detail, error.headers)
+
+
+def _client_gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=CLIENT_GONE)
+
+
+def _bug(_: Request, __: Exception) -> Response:
+    return answer(500, "The server failed on this request. Its log says why.")
