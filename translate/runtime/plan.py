@@ -1,0 +1,137 @@
+"""Which pictures of a folder a job translates, and where each one goes. Reads names only and writes nothing."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from translate.runtime.errors import JobRefused
+from translate.runtime.picture import FORMATS
+
+READ_ONLY = frozenset({".heic", ".heif", ".hif", ".avif"})
+"""Read where the extra is installed, never written: their translations are JPEGs."""
+UNREADABLE = frozenset({".gif", ".jp2", ".jxl", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"})
+"""Photographs that cannot be read. Somebody expects them back, so they are tried and reported as failures, not passed over."""
+SYSTEM = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information"})
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture to translate. `name` is its path below the source folder, with `/`: its key in journal and report."""
+
+    name: str
+    source: Path
+    output: Path
+    compare: Path | None = None
+
+    @property
+    def outputs(self) -> list[Path]:
+        """All files that it becomes."""
+        return [path for path in (self.output, self.compare) if path]
+
+
+@dataclass(frozen=True)
+class Stray:
+    """Something in the source folder that is not translated. `failed`: it may hold pictures, but cannot be read."""
+
+    name: str
+    reason: str
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job does, in sorted order."""
+
+    items: list[Item]
+    strays: list[Stray]
+
+
+def plan_folder(source: Path, target: Path, *, compare: Path | None = None, format: str | None = None, suffix: str = "") -> Plan:
+    """Pairs each picture below `source` with its output below `target` (and below `compare`, where side-by-side pictures go).
+
+    Raises `JobRefused` where the folders overlap or two pictures would get one output name.
+    """
+    for folder in filter(None, (target, compare)):
+        _refuse_overlap(source, folder)
+    found = list(_walk(source, "", (os.path.realpath(source),)))
+    items = []
+    for name in (name for name in found if isinstance(name, str)):
+        output = output_name(name, format, suffix)
+        items.append(Item(name, source / name, target / output, compare / output if compare else None))
+    _refuse_collisions(items)
+    return Plan(items, [stray for stray in found if isinstance(stray, Stray)])
+
+
+def plan_file(source: Path, target: Path, *, compare: bool = False, format: str | None = None, suffix: str = "") -> Plan:
+    """The plan for one picture. `target` is a folder where it exists as one or has no suffix, else the output's own name."""
+    if target.is_dir() or not target.suffix:
+        target = target / output_name(source.name, format, suffix)
+    beside = target.with_name(f"{target.stem}.compare{target.suffix}") if compare else None
+    if os.path.realpath(source) == os.path.realpath(target):
+        raise JobRefused(f"{target} is the picture itself: give another name, or --suffix=-restored")
+    return Plan([Item(source.name, source, target, beside)], [])
+
+
+def output_name(name: str, format: str | None, suffix: str) -> str:
+    """`a/b.heic` -> `a/b-restored.jpg`: the suffix goes before the dot; the extension changes only where the format does."""
+    path = PurePosixPath(name)
+    extension = path.suffix
+    if format is None and extension.lower() in READ_ONLY:
+        format = "JPEG"
+    if format is not None and extension.lower() not in FORMATS[format].suffixes:
+        extension = FORMATS[format].suffixes[0]
+    return str(path.with_name(f"{path.stem}{suffix}{extension}"))
+
+
+def _walk(folder: Path, prefix: str, ancestors: tuple[str, ...]) -> Iterator[str | Stray]:
+    """Names of pictures, and strays, sorted. Linked folders are followed, except back into a folder that holds them."""
+    try:
+        entries = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        yield Stray(prefix, f"the folder cannot be read: {error.strerror}", failed=True)
+        return
+    for entry in entries:
+        name, path = prefix + entry, folder / entry
+        if entry.startswith(".") or entry.lower() in SYSTEM:
+            yield Stray(name, "hidden or system file")
+        elif path.is_dir():
+            real = os.path.realpath(path)
+            if real in ancestors:
+                yield Stray(name, "a link back to a folder that holds it")
+            else:
+                yield from _walk(path, f"{name}/", (*ancestors, real))
+        elif not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises on a link to itself)
+            yield Stray(name, "a broken link or no regular file")
+        elif not _looks_like_picture(entry):
+            yield Stray(name, "no picture by its name")
+        else:
+            yield name
+
+
+def _looks_like_picture(name: str) -> bool:
+    extension = PurePosixPath(name).suffix.lower()
+    return extension in READ_ONLY | UNREADABLE or any(extension in format.suffixes for format in FORMATS.values())
+
+
+def _refuse_overlap(source: Path, target: Path) -> None:
+    inside, outside = Path(os.path.realpath(source)), Path(os.path.realpath(target))
+    if inside.is_relative_to(outside) or outside.is_relative_to(inside):
+        raise JobRefused(f"{target} and {source} overlap: outputs would mix with the originals; choose a folder beside {source}")
+
+
+def _refuse_collisions(items: Iterable[Item]) -> None:
+    owners: dict[Path, str] = {}
+    clashes = []
+    for item in items:
+        owner = owners.setdefault(item.output, item.name)
+        if owner != item.name:
+            clashes.append(f"{owner} and {item.name} would both become {item.output}")
+    if clashes:
+        raise JobRefused(f"{some(clashes, '; ')}. Move one of them, or keep the formats as they are")
+
+
+def some(things: list[str], separator: str = ", ", most: int = 5) -> str:
+    """The first few, and how many more."""
+    more = f"{separator}and {len(things) - most} more" if len(things) > most else ""
+    return separator.join(things[:most]) + more
