@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -65,7 +66,11 @@ def _translate_error(_: Request, error: Exception) -> Response:
 
 def _invalid_parameter(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return answer(400, "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()))
+    return answer(400, "; ".join(f"{each['loc'][-1]}: {_in_words(each)}" for each in error.errors()))
+
+
+def _in_words(error: Mapping[str, Any]) -> str:
+    return "no such parameter; see /docs" if error["type"] == "extra_forbidden" else str(error["msg"])
 
 
 def _http_exception(request: Request, error: Exception) -> Response:

@@ -72,8 +72,9 @@ class Timing(dict[str, float]):
         finally:
             self[stage] = time.perf_counter() - started
 
-    def header(self) -> str:
-        return ", ".join(f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in self.items())
+    def header(self, **more: float) -> str:
+        """The value of Server-Timing, in milliseconds."""
+        return ", ".join(f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in (more | self).items())
 
 
 @router.post(
@@ -102,7 +103,7 @@ async def translate(request: Request, options: Annotated[Options, Query()]) -> R
     metrics.queue_wait.observe(place.waited)
     metrics.inference.labels(name).observe(timing["infer"])
     response.headers["X-Translate-Model"] = name
-    response.headers["Server-Timing"] = Timing(read=timing["read"], queue=place.waited, **timing).header()
+    response.headers["Server-Timing"] = timing.header(queue=place.waited)
     return response
 
 
