@@ -1,0 +1,1 @@
+"""Pictures for training: paired, unpaired, and clean photographs damaged on the fly."""

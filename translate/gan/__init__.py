@@ -1,0 +1,1 @@
+"""Building blocks of adversarial training: each idea once, each file independent of its neighbours."""

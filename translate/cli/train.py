@@ -1,0 +1,74 @@
+"""translate-train: from a recipe and a folder of pictures to an exported translator."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str | None, typer.Argument(help="A TOML recipe, or the name of one that is shipped: restore.toml")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of pictures")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to create")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the recipe, such as data.size=256")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run folder; nothing else need be given")] = None,
+) -> None:
+    """Train a translator and export it.
+
+    translate-train restore.toml --data photographs --out runs/restore --set steps=5000
+
+    translate-train --resume runs/restore
+    """
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    from translate.training.run import create, resume_run, train_and_export  # torch takes seconds: --help must not
+
+    console = Console(stderr=True)
+    try:
+        if resume is not None:
+            if recipe or data or out or settings:
+                raise ValueError("--resume takes everything from the run folder: give no recipe, --data, --out or --set beside it")
+            run = resume_run(resume)
+        elif recipe is None or data is None or out is None:
+            raise ValueError("give a recipe, --data DIR and --out RUN, or --resume RUN")
+        else:
+            run = create(recipe, data, out, settings or [])
+        console.print(f"[bold]{run.recipe.name}[/]: {run.sources}", highlight=False)
+        progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:.1f} pictures/s"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        with progress:
+            task = progress.add_task("training", total=run.recipe.steps, rate=0.0, losses="")
+            began: list[tuple[float, int]] = []
+
+            def report(step: int, losses: dict[str, float]) -> None:
+                began.append((time.monotonic(), step))
+                del began[:-100]
+                (t0, s0), (t1, s1) = began[0], began[-1]
+                rate = run.recipe.batch * (s1 - s0) / (t1 - t0) if t1 > t0 else 0.0
+                text = " ".join(f"{name.split('/')[-1]} {value:.4f}" for name, value in losses.items())
+                progress.update(task, completed=step, rate=rate, losses=text)
+                if not console.is_terminal and step % run.recipe.log_every == 0:
+                    console.print(f"step {step}/{run.recipe.steps}  {rate:.1f} pictures/s  {text}", highlight=False)
+
+            exported = train_and_export(run, report)
+    except KeyboardInterrupt:
+        console.print(f"stopped; go on with: translate-train --resume {resume or out}", highlight=False)
+        raise typer.Exit(130) from None
+    except (ValueError, OSError, FloatingPointError) as error:
+        console.print(f"[red]error:[/] {error}", highlight=False, markup=True)
+        raise typer.Exit(1) from None
+    console.print(f"wrote {exported}", highlight=False)

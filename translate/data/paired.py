@@ -1,0 +1,255 @@
+"""Paired pictures: ready-made pairs, and clean photographs that are damaged on the fly.
+
+A sample is a function of (seed, index) alone: whatever the number of workers, and after any resume, sample 1,000 is the
+same sample 1,000.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from translate.data.damage import Damage, gaussian_noise, read_overlays
+
+Pixels = NDArray[np.uint8]
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+CACHE_BYTES = 3 << 30
+
+
+class Paired(NamedTuple):
+    """A batch: x (source) and y (target), float32 `[N, 3, H, W]` in -1..1."""
+
+    x: Tensor
+    y: Tensor
+
+
+class Pair(NamedTuple):
+    """Files of one pair. Without `target`, `source` holds both pictures side by side, the source on the left."""
+
+    source: Path
+    target: Path | None = None
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a data folder holds, split into a part to train on and a part that is never trained on."""
+
+    clean: Sequence[Path]
+    pairs: Sequence[Pair]
+    overlays: Sequence[Pixels] = ()
+    held_clean: Sequence[Path] = ()
+    held_pairs: Sequence[Pair] = ()
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.clean)} clean photographs and {len(self.pairs)} pairs to train on, {len(self.overlays)} overlays; "
+            f"held out: {len(self.held_clean)} photographs, {len(self.held_pairs)} pairs"
+        )
+
+
+def find(
+    root: Path, clean: Iterable[str], pairs: Iterable[str], overlays: Iterable[str], holdout: float, target_first: bool = False
+) -> Sources:
+    """Looks through `root` for the named folders, of which some may be missing.
+
+    `root` itself may also be such a folder: with A/ and B/ in it, it holds pairs; with pictures alone, clean photographs.
+    `holdout` is the share kept for validation, chosen by file name, so that it stays the same when files are added.
+    Raises `ValueError` where nothing can be trained on.
+    """
+    if not root.is_dir():
+        raise ValueError(f"--data {root} is not a folder")
+    photographs = [path for name in clean for path in pictures(root / name)]
+    couples = [pair for name in pairs for pair in find_pairs(root / name)]
+    if not photographs and not couples:
+        couples = find_pairs(root) if (root / "A").is_dir() and (root / "B").is_dir() else []
+        photographs = [] if couples else pictures(root)
+    if not photographs and not couples:
+        raise ValueError(f"--data {root} holds no pictures ({', '.join(sorted(SUFFIXES))}): nothing to train on")
+    if target_first and any(pair.target for pair in couples):
+        raise ValueError("target_first is for joined pictures; with folders A and B, swap the folders")
+    return Sources(
+        clean=[path for path in photographs if not _held(path, holdout)],
+        pairs=[pair for pair in couples if not _held(pair.source, holdout)],
+        overlays=[overlay for name in overlays if (root / name).is_dir() for overlay in read_overlays(root / name)],
+        held_clean=[path for path in photographs if _held(path, holdout)],
+        held_pairs=[pair for pair in couples if _held(pair.source, holdout)],
+    )
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Every picture below `folder`, sorted by path."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+
+
+def find_pairs(folder: Path) -> list[Pair]:
+    """Pairs of equal stems in `folder`/A and `folder`/B, or else every picture as a joined one."""
+    if not ((folder / "A").is_dir() and (folder / "B").is_dir()):
+        return [Pair(path) for path in pictures(folder)]
+    sources = {path.relative_to(folder / "A").with_suffix(""): path for path in pictures(folder / "A")}
+    targets = {path.relative_to(folder / "B").with_suffix(""): path for path in pictures(folder / "B")}
+    if sources.keys() != targets.keys():
+        lonely = sorted(str(stem) for stem in sources.keys() ^ targets.keys())
+        raise ValueError(f"{folder}: {len(lonely)} pictures in A or B have no partner, such as {', '.join(lonely[:3])}")
+    return [Pair(sources[stem], targets[stem]) for stem in sorted(sources)]
+
+
+@dataclass
+class Restoration(Dataset[Paired]):
+    """Samples (damaged, clean), endless: any index ≥ 0 is valid."""
+
+    sources: Sources
+    size: int = 192
+    """Side of the square crops, in pixels."""
+    seed: int = 0
+    pair_share: float = 0.4
+    """Share of ready-made pairs, where there are clean photographs as well."""
+    transplant: float = 0.5
+    """Share of those pairs whose marks are moved onto another photograph, which multiplies few pairs."""
+    target_first: bool = False
+    damage: Damage = field(default_factory=Damage)
+    _cache: dict[Path, Pixels] = field(default_factory=dict, repr=False)
+
+    def preload(self) -> None:
+        """Decodes every picture once, up to `CACHE_BYTES`; worker processes that are forked later share it."""
+        files = [*self.sources.clean, *(path for pair in self.sources.pairs for path in pair if path)]
+        size = 0
+        for path in files:
+            self._cache[path] = read(path)
+            size += self._cache[path].nbytes
+            if size > CACHE_BYTES:
+                break
+
+    def __getitem__(self, index: int) -> Paired:
+        rng = np.random.default_rng((self.seed, index))
+        use_pair = bool(self.sources.pairs) and (not self.sources.clean or rng.random() < self.pair_share)
+        x, y = self._ready(rng) if use_pair else self.damage(self._clean(rng), rng)
+        return Paired(to_tensor(x), to_tensor(y))
+
+    def _ready(self, rng: Generator) -> tuple[Pixels, Pixels]:
+        x, y = crop(self._pair(self.sources.pairs[rng.integers(len(self.sources.pairs))]), self.size, rng)
+        if rng.random() < self.transplant:
+            other = self._clean(rng)
+            return transplant(x, y, other), other
+        return x, y
+
+    def _clean(self, rng: Generator) -> Pixels:
+        chosen = rng.integers(len(self.sources.clean) + len(self.sources.pairs))
+        if chosen < len(self.sources.clean):
+            picture = self._read(self.sources.clean[chosen])
+        else:  # a pair's target is a clean photograph as well
+            picture = self._pair(self.sources.pairs[chosen - len(self.sources.clean)])[1]
+        shorter = min(picture.shape[:2])
+        # A smaller copy of a photograph is a sharper one, without the marks of its JPEG compression.
+        if rng.random() < 0.5 and shorter > self.size:
+            scale = rng.uniform(self.size / shorter, 1)
+            side = (max(self.size, round(picture.shape[1] * scale)), max(self.size, round(picture.shape[0] * scale)))
+            picture = cv2.resize(picture, side, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        return crop((picture,), self.size, rng)[0]
+
+    def _pair(self, pair: Pair) -> tuple[Pixels, Pixels]:
+        return split(self._read(pair.source), pair.target and self._read(pair.target), self.target_first, pair.source)
+
+    def _read(self, path: Path) -> Pixels:
+        cached = self._cache.get(path)
+        return read(path) if cached is None else cached
+
+
+def read(path: Path) -> Pixels:
+    """A picture file as RGB `[H, W, 3]` uint8, turned as its EXIF says. Raises `ValueError` naming the file."""
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    except (OSError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be read as a picture: {error}") from error
+
+
+def split(source: Pixels, target: Pixels | None, target_first: bool, path: Path) -> tuple[Pixels, Pixels]:
+    """The two pictures of a pair, cut out of a joined one where there is no second file."""
+    if target is None:
+        half = source.shape[1] // 2
+        source, target = source[:, :half], source[:, half : 2 * half]
+        return (target, source) if target_first else (source, target)
+    if source.shape != target.shape:
+        raise ValueError(f"{path} is {source.shape[1]}×{source.shape[0]} but its partner is {target.shape[1]}×{target.shape[0]}")
+    return source, target
+
+
+def crop(pair: tuple[Pixels, ...], size: int, rng: Generator) -> tuple[Pixels, ...]:
+    """The same random square of every picture, mirrored and turned alike; smaller pictures are continued by reflection."""
+    height, width = pair[0].shape[:2]
+    if min(height, width) < size:
+        fill = (0, max(0, size - height), 0, max(0, size - width), cv2.BORDER_REFLECT)
+        pair = tuple(cv2.copyMakeBorder(picture, *fill) for picture in pair)  # type: ignore[misc]
+        height, width = pair[0].shape[:2]
+    top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
+    turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
+    squares = (np.rot90(picture[top : top + size, left : left + size], turns) for picture in pair)
+    return tuple(np.ascontiguousarray(square[:, ::-1] if mirrored else square) for square in squares)
+
+
+def transplant(damaged: Pixels, clean: Pixels, other: Pixels) -> Pixels:
+    """Moves marks onto `other`: each pixel goes the same share of the way to white, or to black, as in the pair."""
+    before, after = clean.astype(np.float32), damaged.astype(np.float32)
+    # Where there was almost no room to go, the share is unknown; the floor keeps JPEG noise from becoming marks.
+    lighter = np.clip((after - before) / np.maximum(255 - before, 32), 0, 1)
+    darker = np.clip((before - after) / np.maximum(before, 32), 0, 1)
+    onto = other.astype(np.float32)
+    return np.rint(np.clip(onto + lighter * (255 - onto) - darker * onto, 0, 255)).astype(np.uint8)
+
+
+def validation(sources: Sources, target_first: bool, limit: int = 16) -> dict[str, list[Paired]]:
+    """Held-out pictures, whole and fixed: `old` (pairs), `noise25` (Gaussian, deviation 25/255) and `clean` (untouched)."""
+    sets: dict[str, list[Paired]] = {}
+    pairs = [
+        split(read(pair.source), pair.target and read(pair.target), target_first, pair.source) for pair in sources.held_pairs[:limit]
+    ]
+    photographs = [read(path) for path in _spread(sources.held_clean, limit)]
+    if not pairs:
+        damage = Damage(sources.overlays, untouched=0, noise=0, marked=0.5)
+        pairs = [damage(photograph, np.random.default_rng((1, k))) for k, photograph in enumerate(photographs)]
+    sets["old"] = [_paired(x, y) for x, y in pairs]
+    if photographs:
+        rngs = [np.random.default_rng((2, k)) for k in range(len(photographs))]
+        sets["noise25"] = [
+            _paired(gaussian_noise(photograph, 25 / 255, rng), photograph) for photograph, rng in zip(photographs, rngs, strict=True)
+        ]
+        sets["clean"] = [_paired(photograph, photograph) for photograph in photographs]
+    return sets
+
+
+def to_tensor(picture: Pixels) -> Tensor:
+    """`[H, W, 3]` uint8 to `[3, H, W]` float32 in -1..1."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float().div_(127.5).sub_(1)
+
+
+def start_worker(_: int) -> None:
+    """Keeps OpenCV from starting as many threads in every worker as the machine has processors."""
+    cv2.setNumThreads(1)
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+
+def _paired(x: Pixels, y: Pixels) -> Paired:
+    return Paired(to_tensor(x)[None], to_tensor(y)[None])
+
+
+def _spread(items: Sequence[Path], limit: int) -> Sequence[Path]:
+    """At most `limit` of them, evenly over all folders."""
+    return items[:: max(1, -(-len(items) // limit))]
+
+
+def _held(path: Path, share: float) -> bool:
+    digest = hashlib.blake2b(path.stem.encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") < share * 2**32

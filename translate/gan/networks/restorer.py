@@ -1,0 +1,60 @@
+"""Restorer: a residual U-Net of dense 3×3 convolutions behind a 2× space-to-depth, without any statistics of the picture.
+
+No normalisation layer looks at the picture, so an output pixel depends on a finite neighbourhood (`reach`) and the network
+commutes with shifts by multiples of `stride`: tiles that overlap by `reach` equal the whole picture exactly.
+"""
+
+from torch import Tensor, nn
+
+from translate.gan.networks.blocks import Residual
+
+
+class Restorer(nn.Module):
+    """U-Net (Ronneberger et al. 2015) with additive skips that predicts what to add to the picture (Zhang et al. 2017, DnCNN).
+
+    Input and output `[N, 3, H, W]` in -1..1, H and W multiples of `stride`. Level i works at 1/2^(i+1) of the picture's
+    side with `width`·2^i channels; `blocks[i]` residual blocks stand on the way down and again on the way up, and
+    `blocks[-1]` at the bottom.
+    """
+
+    def __init__(self, width: int = 32, blocks: tuple[int, ...] = (1, 1, 1, 2)) -> None:
+        super().__init__()
+        if width < 1 or not blocks or min(blocks) < 0:
+            raise ValueError(f"Restorer needs width ≥ 1 and at least one level of blocks ≥ 0, not width={width}, blocks={blocks}")
+        widths = [width * 2**level for level in range(len(blocks))]
+        self.stride = 2 ** len(blocks)
+        # On each way a 3×3 convolution at level i reaches 2^(i+1) pixels further; head and tail are one each at level 0.
+        # Down and up move within cells of their own stride, which costs at most a cell of the coarsest level.
+        sides = [2 ** (level + 1) for level in range(len(blocks))]
+        self.reach = (
+            2 * sides[0]
+            + sum(2 * count * side * (2 if side < self.stride else 1) for count, side in zip(blocks, sides, strict=True))
+            + self.stride
+        )
+        self.head = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, width, 3, padding=1))
+        self.encoder = nn.ModuleList(_stack(c, n) for c, n in zip(widths[:-1], blocks[:-1], strict=True))
+        self.down = nn.ModuleList(nn.Conv2d(c, 2 * c, 2, stride=2) for c in widths[:-1])
+        self.bottom = _stack(widths[-1], blocks[-1])
+        self.up = nn.ModuleList(nn.Sequential(nn.Conv2d(2 * c, 4 * c, 1), nn.PixelShuffle(2)) for c in widths[:-1])
+        self.decoder = nn.ModuleList(_stack(c, n) for c, n in zip(widths[:-1], blocks[:-1], strict=True))
+        tail = nn.Conv2d(width, 12, 3, padding=1)
+        # Starts as the identity: the first thing it knows is to do no harm.
+        nn.init.zeros_(tail.weight)
+        nn.init.zeros_(tail.bias)  # type: ignore[arg-type]
+        self.tail = nn.Sequential(tail, nn.PixelShuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.head(x)
+        skips = []
+        for encoder, down in zip(self.encoder, self.down, strict=True):
+            h = encoder(h)
+            skips.append(h)
+            h = down(h)
+        h = self.bottom(h)
+        for up, decoder, skip in reversed(list(zip(self.up, self.decoder, skips, strict=True))):
+            h = decoder(up(h) + skip)
+        return x + self.tail(h)
+
+
+def _stack(channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(Residual(channels) for _ in range(count)))

@@ -1,0 +1,77 @@
+"""CGAN on pictures: a generator G that translates x into y, and a critic D that looks at both (Isola et al. 2017, pix2pix).
+
+    G* = arg min_G max_D  λ_adv · L_cGAN(G, D) + λ_L1 · E‖y − G(x)‖₁ + λ_∇ · E‖∇y − ∇G(x)‖₁        (eq. 4, and the gradient term)
+
+The gradient term compares differences of neighbouring pixels (Mathieu et al. 2016, eq. 6 with α = 1): it asks for edges in
+the right place, and needs no network that somebody else trained.
+"""
+
+from typing import NamedTuple, Protocol
+
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss
+
+from translate.gan.adversary import Adversary
+
+
+class Batch(Protocol):
+    """x and y: `[N, 3, H, W]` in -1..1."""
+
+    @property
+    def x(self) -> Tensor: ...
+
+    @property
+    def y(self) -> Tensor: ...
+
+
+class Out(NamedTuple):
+    fake: Tensor
+    """G(x), `[N, 3, H, W]`."""
+
+
+class CGAN(nn.Module):
+    """Paired translator. With `adversarial` 0 there is no critic to train and the generator learns by regression alone."""
+
+    def __init__(self, G: nn.Module, D: Adversary, l1: float = 100, gradient: float = 0, adversarial: float = 1) -> None:
+        super().__init__()
+        if min(l1, gradient, adversarial) < 0 or l1 + gradient + adversarial == 0:
+            raise ValueError(f"cgan: weights must be ≥ 0 and not all 0, not l1={l1}, gradient={gradient}, adversarial={adversarial}")
+        self.G = G
+        self.D = D
+        self.l1, self.gradient, self.adversarial = l1, gradient, adversarial
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        """Who learns, in the order in which they move."""
+        return {"critic": self.D, "generator": self.G} if self.adversarial else {"generator": self.G}
+
+    @property
+    def translator(self) -> nn.Module:
+        """What is exported."""
+        return self.G
+
+    def forward(self, batch: Batch) -> Out:
+        return Out(self.G(batch.x))
+
+    def losses(self, player: str, batch: Batch, out: Out) -> dict[str, Tensor]:
+        """What `player` minimises, term by term and already weighted."""
+        return self._critic(batch, out) if player == "critic" else self._generator(batch, out)
+
+    def _critic(self, batch: Batch, out: Out) -> dict[str, Tensor]:
+        return self.D.critic(batch.y, out.fake, condition=batch.x)
+
+    def _generator(self, batch: Batch, out: Out) -> dict[str, Tensor]:
+        terms = {}
+        if self.l1:
+            terms["l1"] = self.l1 * l1_loss(out.fake, batch.y)
+        if self.gradient:
+            terms["gradient"] = self.gradient * gradient_difference(out.fake, batch.y)
+        if self.adversarial:
+            terms["adversarial"] = self.adversarial * self.D.generator(out.fake, condition=batch.x)
+        return terms
+
+
+def gradient_difference(fake: Tensor, real: Tensor) -> Tensor:
+    """Mean absolute difference of the two pictures' horizontal and vertical differences (Mathieu et al. 2016, eq. 6, α = 1)."""
+    error = fake - real
+    return (error[..., :, 1:] - error[..., :, :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()

@@ -1,0 +1,121 @@
+"""Checkpoints: one folder per step, written whole or not at all, without pickle."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from translate.gan.stabilisers import EMA
+
+
+def save(run: Path, step: int, model: nn.Module, ema: EMA, optimisers: dict[str, Optimizer], state: dict[str, Any]) -> Path:
+    """Writes `run`/checkpoints/<step, 8 digits>: weights, ema and optimizer as safetensors, and state.json."""
+    target = folder(run, step)
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    _save_tensors(model.state_dict(), partial / "weights.safetensors")
+    _save_tensors(ema.network.state_dict(), partial / "ema.safetensors")
+    tensors = {"rng": torch.get_rng_state()}
+    for name, optimiser in optimisers.items():
+        for index, values in optimiser.state_dict()["state"].items():
+            tensors |= {f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in values.items()}
+    _save_tensors(tensors, partial / "optimizer.safetensors")
+    write_atomically(partial / "state.json", json.dumps(state | {"step": step}, indent=1))
+    if target.exists():
+        shutil.rmtree(target)
+    partial.rename(target)
+    _sync(target.parent)
+    return target
+
+
+def load(path: Path, model: nn.Module, ema: EMA, optimisers: dict[str, Optimizer]) -> dict[str, Any]:
+    """Restores everything that `save` wrote and returns the state."""
+    model.load_state_dict(load_file(path / "weights.safetensors"))
+    ema.network.load_state_dict(load_file(path / "ema.safetensors"))
+    tensors = load_file(path / "optimizer.safetensors")
+    torch.set_rng_state(tensors.pop("rng"))
+    for name, optimiser in optimisers.items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            owner, index, field = key.split("/")
+            if owner == name:
+                state.setdefault(int(index), {})[field] = value
+        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    return dict(json.loads((path / "state.json").read_text(encoding="utf-8")))
+
+
+def latest(run: Path) -> Path | None:
+    """The newest complete checkpoint of a run; incomplete ones are passed over."""
+    for path in sorted((run / "checkpoints").glob("[0-9]" * 8), reverse=True):
+        if _readable(path):
+            return path
+    return None
+
+
+def folder(run: Path, step: int) -> Path:
+    return run / "checkpoints" / f"{step:08d}"
+
+
+def prune(run: Path, keep: int, best: int | None) -> None:
+    """Deletes all checkpoints but the newest `keep` and the best."""
+    for path in sorted((run / "checkpoints").glob("[0-9]" * 8), reverse=True)[keep:]:
+        if int(path.name) != best:
+            shutil.rmtree(path)
+
+
+def generator_weights(source: str | Path) -> dict[str, Tensor]:
+    """The averaged generator of a run folder (its best checkpoint, else its latest), of a checkpoint, or of a file."""
+    path = Path(source)
+    if (path / "checkpoints").is_dir():
+        best = path / "best.json"
+        chosen = folder(path, json.loads(best.read_text())["step"]) if best.is_file() else latest(path)
+        if chosen is None:
+            raise ValueError(f"{path} holds no complete checkpoint")
+        path = chosen
+    path = path / "ema.safetensors" if path.is_dir() else path
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} cannot be read as generator weights: {error}") from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces the file in one step, so that a reader never sees half of it."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    # The memory format is the trainer's choice of the day; on disk every tensor lies in its plain order.
+    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, path)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _readable(path: Path) -> bool:
+    try:
+        json.loads((path / "state.json").read_text(encoding="utf-8"))
+        for name in ("weights", "ema", "optimizer"):
+            load_file(path / f"{name}.safetensors")
+    except (OSError, ValueError, SafetensorError):
+        return False
+    return True

@@ -1,0 +1,216 @@
+"""The one training loop. It knows players, batches and losses, and nothing of what a system does with them."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from PIL import Image
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.tensorboard import SummaryWriter
+
+from translate.gan.stabilisers import EMA
+from translate.training import checkpoint
+from translate.training.evaluate import quality, translate
+from translate.training.recipe import Recipe
+
+
+class Batch(Protocol):
+    """What every data set yields: a tuple of tensors with x, the source, and y, the target."""
+
+    @property
+    def x(self) -> Tensor: ...
+
+    @property
+    def y(self) -> Tensor: ...
+
+
+class Status(NamedTuple):
+    """What the loop tells the outside after each step."""
+
+    step: int
+    losses: Mapping[str, float]
+
+
+def fit(
+    recipe: Recipe,
+    run: Path,
+    data: Dataset[Any],
+    validation: Mapping[str, Sequence[Any]],
+    start_worker: Callable[[int], None] | None = None,
+    report: Callable[[Status], None] = lambda status: None,
+) -> Path:
+    """Trains until `recipe.steps`, from the latest checkpoint in `run` if there is one, and returns the best checkpoint."""
+    fabric = Fabric(accelerator="auto" if recipe.device == "auto" else recipe.device, devices=1, precision=recipe.precision)
+    model = recipe.build()
+    if recipe.start:
+        model.translator.load_state_dict(checkpoint.generator_weights(recipe.start))  # type: ignore[union-attr]
+    if recipe.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(fabric.device)
+    ema = EMA(model.translator, recipe.ema)  # type: ignore[arg-type]
+    optimisers = _optimisers(recipe, model, fabric.device)
+    state: dict[str, Any] = {"best": None}
+    if (found := checkpoint.latest(run)) is not None:
+        state = checkpoint.load(found, model, ema, optimisers)
+    first = int(state.get("step", 0))
+    if first >= recipe.steps:
+        return _best(run, state)
+
+    batches = _batches(recipe, data, first, start_worker)
+    with SummaryWriter(str(run / "tensorboard"), purge_step=first) as board, _Log(run / "metrics.jsonl", board, first) as log:
+        for step in range(first, recipe.steps):
+            batch = _to(next(batches), fabric.device, recipe.channels_last)
+            losses = _step(recipe, fabric, model, optimisers, batch, step)
+            ema.update(model.translator, step + 1)  # type: ignore[arg-type]
+            done = step + 1
+            report(Status(done, losses))
+            if done % recipe.log_every == 0:
+                log.write(done, losses | {"lr": recipe.optimisers["generator"].learning_rate(step, recipe.steps)})
+            last = done == recipe.steps
+            if validation and (last or done % recipe.validate_every == 0):
+                scores = {
+                    f"{name}/{key}": value
+                    for name, pictures in validation.items()
+                    for key, value in quality(ema.network, pictures, fabric.device).items()
+                }
+                log.write(done, scores)
+                _preview(run / "previews" / f"{done:08d}.png", ema.network, validation, fabric.device, board, done)
+                if recipe.select not in scores:
+                    raise ValueError(f"select = {recipe.select!r} is not measured; choose from {', '.join(scores)}")
+                if state["best"] is None or scores[recipe.select] > state["best"]["score"]:
+                    state["best"] = {"step": done, "score": scores[recipe.select], "scores": scores}
+            improved = state["best"] is not None and state["best"]["step"] == done
+            if last or improved or done % recipe.checkpoint_every == 0:
+                checkpoint.save(run, done, model, ema, optimisers, state)
+                if state["best"] is not None:
+                    checkpoint.write_atomically(run / "best.json", json.dumps(state["best"], indent=1))
+                checkpoint.prune(run, recipe.keep, state["best"] and state["best"]["step"])
+    return _best(run, state | {"step": recipe.steps})
+
+
+def _step(
+    recipe: Recipe, fabric: Fabric, model: nn.Module, optimisers: Mapping[str, Optimizer], batch: Batch, step: int
+) -> dict[str, float]:
+    """One move of every player on the same batch; the critic moves first and sees the generator as it was."""
+    logged = {}
+    with fabric.autocast():
+        out = model(batch)
+    for player, module in model.players.items():  # type: ignore[union-attr,operator]
+        with fabric.autocast():
+            losses = model.losses(player, batch, out)  # type: ignore[operator]
+        total = sum(losses.values(), start=torch.zeros((), device=fabric.device))
+        if not torch.isfinite(total):
+            raise FloatingPointError(f"step {step + 1}: the loss of the {player} is {total.item()} ({_plain(losses)})")
+        optimiser = optimisers[player]
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.optimisers[player].learning_rate(step, recipe.steps)
+        optimiser.zero_grad()
+        fabric.backward(total)
+        if recipe.clip:
+            nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
+        optimiser.step()
+        if hasattr(module, "after_step"):
+            module.after_step()
+        logged |= {f"{player}/{name}": value for name, value in _plain(losses).items()}
+    return logged
+
+
+def _optimisers(recipe: Recipe, model: nn.Module, device: torch.device) -> dict[str, Optimizer]:
+    made: dict[str, Optimizer] = {}
+    for player, module in model.players.items():  # type: ignore[union-attr,operator]
+        options = recipe.optimisers[player]
+        made[player] = AdamW(
+            module.parameters(), lr=options.lr, betas=options.betas, weight_decay=options.weight_decay, fused=device.type != "mps"
+        )
+    return made
+
+
+class _Endless:
+    """Indices from `first` on, as a sampler: what was drawn before a resume is not drawn again."""
+
+    def __init__(self, first: int, end: int) -> None:
+        self.first, self.end = first, end
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.first, self.end))
+
+    def __len__(self) -> int:
+        return self.end - self.first
+
+
+def _batches(recipe: Recipe, data: Dataset[Any], step: int, start_worker: Callable[[int], None] | None) -> Iterator[Any]:
+    sampler = _Endless(step * recipe.batch, recipe.steps * recipe.batch)
+    # Forked workers share the decoded pictures with this process instead of copying them.
+    context = "fork" if recipe.workers else None
+    loader = DataLoader(
+        data,
+        recipe.batch,
+        sampler=sampler,  # type: ignore[arg-type]
+        num_workers=recipe.workers,
+        worker_init_fn=start_worker,
+        multiprocessing_context=context,
+        prefetch_factor=4 if recipe.workers else None,
+    )
+    if not recipe.workers and start_worker:
+        start_worker(0)
+    return iter(loader)
+
+
+def _to(batch: Any, device: torch.device, channels_last: bool) -> Any:
+    memory = torch.channels_last if channels_last else torch.preserve_format
+    return type(batch)(*(tensor.to(device, memory_format=memory, non_blocking=True) for tensor in batch))
+
+
+def _plain(losses: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: float(value.detach()) for name, value in losses.items()}
+
+
+def _best(run: Path, state: Mapping[str, Any]) -> Path:
+    return checkpoint.folder(run, state["best"]["step"] if state["best"] else state["step"])
+
+
+class _Log:
+    """Numbers as JSON lines and in TensorBoard. What a killed run logged past its last checkpoint is cut off first."""
+
+    def __init__(self, path: Path, board: SummaryWriter, step: int) -> None:
+        kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step] if path.is_file() else []
+        checkpoint.write_atomically(path, "".join(f"{line}\n" for line in kept))
+        self._file = path.open("a", encoding="utf-8")
+        self._board = board
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        self._file.write(json.dumps({"step": step} | {name: round(value, 6) for name, value in values.items()}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def __enter__(self) -> "_Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _preview(
+    path: Path, network: nn.Module, validation: Mapping[str, Sequence[Any]], device: torch.device, board: SummaryWriter, step: int
+) -> None:
+    """Rows of source, translation and target, of the same pictures each time."""
+    rows = []
+    for pictures in validation.values():
+        for picture in pictures[:2]:
+            shown = (picture.x.to(device), translate(network, picture.x.to(device)), picture.y.to(device))
+            strip = torch.cat([t[0, :, :320, :320] for t in shown], dim=2)
+            rows.append(((strip + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())
+    width = max(row.shape[1] for row in rows)
+    sheet = np.concatenate([np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0))) for row in rows])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(sheet).save(path)
+    board.add_image("previews", sheet, step, dataformats="HWC")
+
+

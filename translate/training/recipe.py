@@ -1,0 +1,235 @@
+"""Recipe: everything that decides a training run, as TOML. Unknown keys are refused; every key can be set on the command line."""
+
+import difflib
+import json
+import math
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from torch import nn
+
+from translate.gan.adversary import Adversary
+from translate.gan.constraints import CONSTRAINTS
+from translate.gan.networks import NETWORKS
+from translate.gan.objectives import OBJECTIVES
+from translate.models import MODELS
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Part(BaseModel):
+    """A named building block; the keys beside `name` are its arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in (self.model_extra or {}).items()}
+
+
+class About(Section):
+    """What the exported file's card says."""
+
+    task: str
+    source: str
+    target: str
+    data: list[str] = []
+    licence: str = ""
+
+
+class Data(Section):
+    """Where the pictures are, relative to `--data`; folders that are missing are left out."""
+
+    clean: list[str] = []
+    """Folders of clean photographs, damaged on the fly."""
+    pairs: list[str] = []
+    """Folders of joined pictures, or with A/ and B/ in them."""
+    overlays: list[str] = []
+    """Folders of RGBA marks."""
+    target_first: bool = False
+    """Joined pictures show the target on the left."""
+    size: Count = 192
+    """Side of the training crops, in pixels."""
+    holdout: Share = 0.1
+    """Share of the files kept for validation."""
+    pair_share: Share = 0.4
+    transplant: Share = 0.5
+    untouched: Share = 0.1
+    noise: Share = 0.2
+    marked: Share = 0.3
+
+
+class Critic(Section):
+    network: Part
+    objective: Part
+    constraint: Part = Part(name="none")
+
+
+class Optimiser(Section):
+    """AdamW. The learning rate rises linearly over `warmup` steps and then follows `schedule` down to `final` times its value."""
+
+    lr: float = Field(default=2e-4, gt=0)
+    betas: tuple[float, float] = (0.5, 0.999)
+    weight_decay: float = Field(default=0, ge=0)
+    warmup: int = Field(default=0, ge=0)
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    final: Share = 0
+
+    def learning_rate(self, step: int, steps: int) -> float:
+        """Of training step `step`, counted from 0."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, steps - self.warmup)
+        falling = {"constant": 1.0, "linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2}[self.schedule]
+        return self.lr * (self.final + (1 - self.final) * falling)
+
+
+class Recipe(Section):
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)
+    about: About
+    model: Part
+    generator: Part
+    critic: Critic
+    data: Data = Data()
+    optimisers: dict[str, Optimiser]
+    """One for each player."""
+    steps: Count
+    batch: Count = 1
+    seed: int = Field(default=0, ge=0)
+    start: str = ""
+    """A run folder or a .safetensors file whose generator the training starts from."""
+    device: str = "auto"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    channels_last: bool = False
+    clip: float = Field(default=0, ge=0)
+    """Largest norm of the generator's gradient; 0: no limit."""
+    ema: float = Field(default=0.999, ge=0, lt=1)
+    workers: int = Field(default=1, ge=0)
+    log_every: Count = 50
+    checkpoint_every: Count = 1000
+    keep: Count = 2
+    """Checkpoints kept beside the best one."""
+    validate_every: Count = 1000
+    select: str = "old/psnr"
+    """The measure of which the highest value marks the best checkpoint."""
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        known(self.model.name, MODELS, "model")
+        known(self.generator.name, NETWORKS, "generator network")
+        known(self.critic.network.name, NETWORKS, "critic network")
+        known(self.critic.objective.name, OBJECTIVES, "objective")
+        known(self.critic.constraint.name, CONSTRAINTS, "constraint")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path, settings: Sequence[str] = ()) -> "Recipe":
+        """Reads a TOML file, or a shipped recipe by its file name, with `key.key=value` settings laid over it.
+
+        Raises `ValueError` that names the file and the key.
+        """
+        path = find(path)
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no TOML file: {error}") from error
+        for setting in settings:
+            lay_over(tree, setting)
+        try:
+            return cls.model_validate(tree)
+        except ValidationError as error:
+            raise ValueError(f"{path}:\n" + "\n".join(_explain(item, cls) for item in error.errors())) from error
+
+    def build(self) -> nn.Module:
+        """The system with freshly initialised networks; the same seed gives the same weights."""
+        torch.manual_seed(self.seed)
+        critic = self.critic
+        adversary = Adversary(
+            _make(NETWORKS, critic.network), _make(OBJECTIVES, critic.objective), _make(CONSTRAINTS, critic.constraint)
+        )
+        model: nn.Module = _make(MODELS, self.model, _make(NETWORKS, self.generator), adversary)
+        missing = [player for player in model.players if player not in self.optimisers]  # type: ignore[union-attr,operator]
+        if missing:
+            raise ValueError(f"recipe {self.name}: no [optimisers.{missing[0]}] for a player of model {self.model.name!r}")
+        return model
+
+    def to_toml(self) -> str:
+        """The whole recipe, defaults included, as TOML that `load` reads back to the same recipe."""
+        return "\n".join(_toml(self.model_dump(mode="json"))) + "\n"
+
+
+def find(path: str | Path) -> Path:
+    """A recipe file: as given, or shipped with the project."""
+    path = Path(path)
+    if path.is_file():
+        return path
+    shipped = Path(str(resources.files("translate") / "recipes"))
+    candidate = shipped / path.with_suffix(".toml").name
+    if len(path.parts) == 1 and candidate.is_file():
+        return candidate
+    names = ", ".join(sorted(file.name for file in shipped.glob("*.toml")))
+    raise ValueError(f"no recipe {path}: give a TOML file, or one of those shipped: {names}")
+
+
+def known(name: str, choices: dict[str, Any], what: str) -> None:
+    """Raises `ValueError`, listing the choices, where `name` is none of them."""
+    if name not in choices:
+        near = difflib.get_close_matches(name, choices, 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise ValueError(f"unknown {what} {name!r}{hint}; choose from {', '.join(sorted(choices))}")
+
+
+def lay_over(tree: dict[str, Any], setting: str) -> None:
+    """Applies one `a.b=value`; the value is TOML, or a plain string where it is none."""
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise ValueError(f"--set {setting}: write key=value, such as --set data.size=256")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise ValueError(f"--set {setting}: {parent} is a value, not a section")
+    tree[last] = value
+
+
+def _make(choices: dict[str, Any], part: Part, *inputs: nn.Module) -> Any:
+    try:
+        return choices[part.name](*inputs, **part.arguments)
+    except TypeError as error:
+        raise ValueError(f"recipe: {part.name} does not take these arguments: {error}") from error
+
+
+def _explain(item: Any, section: type[BaseModel]) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] != "extra_forbidden":
+        return f"  {where or 'recipe'}: {item['msg']}"
+    for part in item["loc"][:-1]:
+        annotation = section.model_fields[part].annotation if part in section.model_fields else None
+        section = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else Optimiser
+    near = difflib.get_close_matches(str(item["loc"][-1]), section.model_fields, 1)
+    return f"  {where}: there is no such key" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def _toml(tree: dict[str, Any], prefix: str = "") -> list[str]:
+    # JSON's strings, numbers, booleans and lists are TOML's as well; only tables are written differently.
+    plain = {key: value for key, value in tree.items() if not isinstance(value, dict)}
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            lines += ["", f"[{prefix}{key}]", *_toml(value, f"{prefix}{key}.")]
+    return lines
