@@ -3,6 +3,7 @@
 import io
 import os
 import secrets
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,15 +14,17 @@ from typing import BinaryIO, Self
 import numpy as np
 from PIL import Image
 
-from translate.runtime import codecs
+from translate.runtime import codecs, exif
 from translate.runtime.codecs import FORMATS
-from translate.runtime.codecs.bands import from_image, split_alpha, to_image
+from translate.runtime.codecs.bands import Decoded, from_image, split_alpha, to_image
+from translate.runtime.codecs.colour import conversion
 from translate.runtime.errors import CorruptPicture, PictureError, UnsupportedPicture
-from translate.runtime.metadata import Metadata
+from translate.runtime.metadata import Metadata, upright_xmp, without_thumbnails
 
 __all__ = ["DEFAULT_MAX_PIXELS", "FORMATS", "Metadata", "Picture"]
 
 DEFAULT_MAX_PIXELS = 150_000_000
+EXIF = b"Exif\0\0"
 
 
 class Picture:
@@ -58,19 +61,49 @@ class Picture:
                 raise type(error)(f"{where}: {error}") from error
             except Exception as error:  # decoders raise anything on hostile bytes; their files were opened before
                 raise CorruptPicture(f"{where} is damaged or incomplete: {error}") from error
-        meta = replace(decoded.meta, mtime_ns=mtime_ns)
-        return cls(decoded.pixels, decoded.alpha, meta, decoded.warnings)
+        return cls._upright(replace(decoded, meta=replace(decoded.meta, mtime_ns=mtime_ns)))
+
+    @classmethod
+    def _upright(cls, decoded: Decoded) -> Self:
+        """Turns pixels and alpha as the EXIF says, which then says that they are upright, without a stale thumbnail."""
+        meta, warnings = replace(decoded.meta, xmp=without_thumbnails(decoded.meta.xmp)), list(decoded.warnings)
+        orientation = 1
+        if meta.exif:
+            try:
+                orientation = exif.orientation(meta.exif)
+                meta = replace(meta, exif=exif.tidied(meta.exif))
+            except (ValueError, struct.error):
+                meta = replace(meta, exif=b"")
+                warnings.append("its EXIF is damaged and left out")
+        if orientation > 1:
+            meta = replace(meta, xmp=upright_xmp(meta.xmp))
+        if orientation > 4 and meta.dpi:
+            meta = replace(meta, dpi=meta.dpi[::-1])
+        alpha = None if decoded.alpha is None else _turned(decoded.alpha, orientation)
+        return cls(_turned(decoded.pixels, orientation), alpha, meta, warnings)
 
     @classmethod
     def from_pil(cls, image: Image.Image) -> Self:
         """Takes what Pillow holds: 8 bits, alpha, and the EXIF, ICC profile and XMP in `info`."""
-        pixels, alpha = split_alpha(from_image(image))
-        return cls(pixels, alpha, Metadata())
+        info = image.info
+        convert, icc, warnings = conversion(image, info.get("icc_profile") or b"")
+        pixels, alpha = split_alpha(from_image(image, convert))
+        meta = Metadata(
+            exif=image.getexif().tobytes().removeprefix(EXIF) if image.getexif() else b"", icc=icc, xmp=info.get("xmp") or b""
+        )
+        return cls._upright(Decoded(pixels, alpha, meta, warnings))
 
     def to_pil(self) -> Image.Image:
         """An 8-bit Pillow image (L, LA, RGB or RGBA) with EXIF, ICC profile and XMP in `info`."""
         mode = ("L" if self.grey else "RGB") + ("A" if self.alpha is not None else "")
-        return to_image(self.pixels, self.alpha, mode)
+        image = to_image(self.pixels, self.alpha, mode)
+        held = {
+            "exif": self.meta.exif and EXIF + exif.with_size(self.meta.exif, self.width, self.height),
+            "icc_profile": self.meta.icc,
+            "xmp": self.meta.xmp,
+        }
+        image.info |= {key: value for key, value in held.items() if value}
+        return image
 
     @property
     def height(self) -> int:
@@ -101,7 +134,7 @@ class Picture:
             return self.format
         return "PNG" if self.bits == 16 or self.alpha is not None or not self.format else "JPEG"
 
-    def with_pixels(self, pixels: np.ndarray, alpha: np.ndarray | None | EllipsisType = ...) -> "Picture":
+    def with_pixels(self, pixels: np.ndarray, alpha: np.ndarray | EllipsisType | None = ...) -> "Picture":
         """Other pixels with the same metadata and warnings; the same alpha unless another one is given."""
         return Picture(pixels, self.alpha if alpha is ... else alpha, self.meta, self.warnings)
 
@@ -138,7 +171,8 @@ class Picture:
             raise UnsupportedPicture(f"'{format}' is not written; choose one of {', '.join(FORMATS)}")
         if quality is not None and not 1 <= quality <= 100:
             raise ValueError(f"quality is 1 to 100, not {quality}")
-        lost = codecs.encode(file, format, self.pixels, self.alpha, self.meta, quality)
+        meta = replace(self.meta, exif=exif.with_size(self.meta.exif, self.width, self.height)) if self.meta.exif else self.meta
+        lost = codecs.encode(file, format, self.pixels, self.alpha, meta, quality)
         self.warnings += [warning for warning in lost if warning not in self.warnings]
 
 
@@ -150,6 +184,13 @@ def _opened(source: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[tuple
             yield file, str(source), os.fstat(file.fileno()).st_mtime_ns
     else:
         yield io.BytesIO(source if isinstance(source, bytes) else source.read()), "the picture", None
+
+
+def _turned(samples: np.ndarray, orientation: int) -> np.ndarray:
+    """A view of [H, W, …] samples as EXIF's orientation (1 to 8) says they are seen."""
+    samples = samples.swapaxes(0, 1) if orientation > 4 else samples
+    down, left = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
+    return samples[:: -1 if down else 1, :: -1 if left else 1]
 
 
 def _format_of(path: Path) -> str:

@@ -64,6 +64,10 @@ def decode(file: BinaryIO, max_pixels: int) -> Decoded:
         from translate.runtime.codecs import tiff
 
         return tiff.decode(file, max_pixels)
+    if format == "HEIF":
+        from translate.runtime.codecs import heif
+
+        return heif.decode(file, max_pixels)
     from translate.runtime.codecs import pillow
 
     return pillow.decode(file, format, max_pixels)
@@ -78,9 +82,9 @@ def encode(
 
         return png.encode(file, pixels, alpha, meta)
     if format == "TIFF":
-        from translate.runtime.codecs import tiff
+        from translate.runtime.codecs import tiff_write
 
-        return tiff.encode(file, pixels, alpha, meta)
+        return tiff_write.encode(file, pixels, alpha, meta)
     from translate.runtime.codecs import pillow
 
     return pillow.encode(file, format, pixels, alpha, meta, quality)
