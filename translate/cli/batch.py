@@ -81,6 +81,8 @@ def batch(
         else:
             job = prepare(source, target, given, resume=resume, overwrite=overwrite, journal=journal)
             code = _dry_run(job) if dry_run else _folder(job, jobs, report, display)
+    except BrokenPipeError:
+        raise  # typer's to end quietly
     except (TranslateError, OSError) as error:
         display.say(f"Error: {error}")
         code = 1
@@ -183,6 +185,8 @@ def _dry_run(job: Job) -> int:
 
 def _pipe(source: Path, target: Path, given: Settings, overwrite: bool, display: Display) -> int:
     """One picture. Nothing but its bytes goes to stdout."""
+    if source.is_dir():
+        raise JobRefused(f"{source} is a folder: only one picture goes through a pipe")
     if str(target) == "-" and sys.stdout.isatty():
         raise JobRefused("a picture is not written to a terminal: say OUT, or > FILE")
     if str(target) != "-" and target.exists() and not overwrite:

@@ -70,7 +70,7 @@ def read_journal(path: Path) -> Past | None:
     """
     try:
         whole = path.read_bytes().rpartition(b"\n")[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if not whole:
         return None
