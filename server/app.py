@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import translate
 from server import problems
 from server.engine import Engine
+from server.layers import Lingering, SecurityHeaders
 from server.metrics import Metrics, Observed
 from server.routes import health, models, page
 from server.routes import translate as translate_route
@@ -18,13 +18,6 @@ from server.settings import Settings
 from translate.runtime.errors import TranslateError
 
 log = logging.getLogger("server")
-
-SECURITY = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
@@ -42,6 +35,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.state.engine = engine or Engine(settings)
     app.state.metrics = Metrics()
     app.add_middleware(Observed, metrics=app.state.metrics)
+    app.add_middleware(Lingering)
     app.add_middleware(SecurityHeaders)
     problems.install(app)
     for module in (translate_route, models, health, page):
@@ -63,19 +57,3 @@ def _load_default(engine: Engine) -> None:
         engine.model(engine.settings.model)
     except TranslateError as error:
         log.error("The default model cannot be loaded, so this server never becomes ready: %s", error)
-
-
-class SecurityHeaders:
-    """ASGI layer: the page may load nothing from elsewhere and stand in nobody's frame."""
-
-    def __init__(self, app: ASGIApp):
-        self.app = app
-        self._headers = [(name.lower().encode(), value.encode()) for name, value in SECURITY.items()]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *self._headers]
-            await send(message)
-
-        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
