@@ -1,9 +1,12 @@
 """The promises of README, Makefile, pyproject.toml and CI agree with each other and with the files."""
 
+import ast
 import importlib
 import os
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,9 @@ import translate
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+REQUIREMENTS = [
+    Requirement(line) for group in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()) for line in group
+]
 FOLDERS = ("translate", "server", "bench", "tests", "docs", "scripts", ".ci")
 TEXT = {".py", ".md", ".toml", ".txt", ".html", ".css", ".js", ".yaml", ""}
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -69,10 +75,26 @@ def test_constraints_pin_everything_and_name_no_source() -> None:
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     pins = [Requirement(line) for line in lines]
     assert all(re.fullmatch(r"==[^*,]+", str(pin.specifier)) and pin.url is None for pin in pins)
-    wanted = PROJECT["dependencies"] + [one for extra in PROJECT["optional-dependencies"].values() for one in extra]
     pinned = {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins}
-    for requirement in map(Requirement, wanted):
+    for requirement in REQUIREMENTS:
         assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)])
+
+
+def test_every_import_is_declared() -> None:
+    names = {
+        module.partition(".")[0]
+        for path in written_files()
+        if path.suffix == ".py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        for module in (
+            [alias.name for alias in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", None) or ""]
+        )
+    }
+    distributions = packages_distributions()
+    own = {"translate", "server", "bench", "tests", "blocked"}
+    foreign = {name for name in names - own - set(sys.stdlib_module_names) if name}
+    declared = {canonicalize_name(requirement.name) for requirement in REQUIREMENTS}
+    assert not {name for name in foreign if not declared & set(map(canonicalize_name, distributions.get(name, [])))}
 
 
 @pytest.mark.parametrize("script", PROJECT["scripts"])
