@@ -1,5 +1,6 @@
 """Model: exact pixels, tiles equal to the whole, and a clear word for everything that cannot work."""
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -129,6 +130,16 @@ def test_a_consumed_picture_gives_its_memory(make_model: MakeModel, small_tiles:
     result = model(picture, consume=True)
     assert np.shares_memory(result.pixels, picture.pixels)
     np.testing.assert_array_equal(result.pixels, expected)
+
+
+def test_a_consumed_picture_needs_little_more_than_a_band(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "SIDE", 200)
+    picture, model = random_picture(1500, 2000, bits=16), Model.open(make_model("invert"))
+    tracemalloc.start()
+    model(picture, consume=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < picture.pixels.nbytes / 2
 
 
 def test_memory_that_cannot_be_written_is_not_consumed(make_model: MakeModel) -> None:

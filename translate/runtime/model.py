@@ -113,7 +113,8 @@ class Model:
         target = source if in_place else np.empty((picture.height * scale, picture.width * scale, source.shape[2]), source.dtype)
         seed = draw_seed() if seed is None else seed
         for done, (row, column, window) in enumerate(grid.windows(source), start=1):
-            kept = self._run(window, row, column, seed)[_kept(row, scale), _kept(column, scale)]
+            last_of_many = 1 < done == len(grid)
+            kept = self._run(window, row, column, seed, free_memory=last_of_many)[_kept(row, scale), _kept(column, scale)]
             if not np.isfinite(kept).all():
                 raise TranslationFailed(f"{self.card.name} computed values that are no numbers: its weights are damaged")
             original = window[_kept(row, 1), _kept(column, 1)] if amount < 1 else None
@@ -132,8 +133,12 @@ class Model:
             )
         return Grid.whole(height, width)
 
-    def _run(self, window: Pixels, row: Span, column: Span, seed: int) -> Floats:
+    def _run(self, window: Pixels, row: Span, column: Span, seed: int, *, free_memory: bool) -> Floats:
         """The network's answer to one tile: float32 `[s·H, s·W, 3]`."""
+        options = ort.RunOptions()
+        if free_memory:
+            # Encoding a large picture needs memory itself; small pictures follow one another faster without this
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         image = window.astype(np.float32)
         image /= np.iinfo(window.dtype).max
         feeds = {"image": np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))[None]}
@@ -142,7 +147,7 @@ class Model:
             rows, columns = (range(axis.start // every, -(-axis.stop // every)) for axis in (row, column))
             feeds["noise"] = draw(self.card.noise, seed, rows, columns)
         try:
-            (translated,) = self._session.run(["translated"], feeds)
+            (translated,) = self._session.run(["translated"], feeds, options)
         except Exception as error:  # the runtime's errors have no common base
             raise TranslationFailed(f"{self.card.name} failed on a tile of {len(column)} x {len(row)} pixels: {error}") from error
         expected = (1, len(row) * self.card.scale, len(column) * self.card.scale, 3)
@@ -213,7 +218,8 @@ def _quiet_options() -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
+    # Memory planned for one shape is of no use to the next, and is kept: tiles of mixed shapes would add up
+    options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
