@@ -13,7 +13,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
-def train(
+def main(
     recipe: Annotated[str | None, typer.Argument(help="A TOML recipe, or the name of one that is shipped: restore.toml")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of pictures")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to create")] = None,
@@ -27,13 +27,17 @@ def train(
     translate-train --resume runs/restore
     """
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    from translate.training.run import create, resume_run, train_and_export  # torch takes seconds: --help must not
+    from translate.cli.export import export_run
+    from translate.export import ExportError
+    from translate.training.run import create, resume_run, train  # torch takes seconds: --help must not
 
     console = Console(stderr=True)
     try:
         if resume is not None:
             if recipe or data or out or settings:
-                raise ValueError("--resume takes everything from the run folder: give no recipe, --data, --out or --set beside it")
+                raise ValueError(
+                    "--resume takes everything from the run folder: give no recipe, --data, --out or --set beside it"
+                )
             run = resume_run(resume)
         elif recipe is None or data is None or out is None:
             raise ValueError("give a recipe, --data DIR and --out RUN, or --resume RUN")
@@ -64,11 +68,12 @@ def train(
                 if not console.is_terminal and step % run.recipe.log_every == 0:
                     console.print(f"step {step}/{run.recipe.steps}  {rate:.1f} pictures/s  {text}", highlight=False)
 
-            exported = train_and_export(run, report)
+            train(run, report)
+        exported = export_run(run.folder)
     except KeyboardInterrupt:
         console.print(f"stopped; go on with: translate-train --resume {resume or out}", highlight=False)
         raise typer.Exit(130) from None
-    except (ValueError, OSError, FloatingPointError) as error:
-        console.print(f"[red]error:[/] {error}", highlight=False, markup=True)
+    except (ValueError, OSError, FloatingPointError, ExportError) as error:
+        console.print(f"error: {error}", style="red", highlight=False, markup=False)
         raise typer.Exit(1) from None
     console.print(f"wrote {exported}", highlight=False)

@@ -8,6 +8,7 @@ asked for: a toned black-and-white print stays toned, for nobody knows the colou
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import albumentations as A
 import cv2
@@ -76,7 +77,7 @@ class Damage:
         height, width = picture.shape[:2]
         if len(self.overlays) and rng.random() < 0.5:
             for _ in range(rng.integers(1, 4)):
-                overlay = self.overlays[rng.integers(len(self.overlays))]
+                overlay = self.overlays[int(rng.integers(len(self.overlays)))]
                 coverage = _place(overlay, height, width, rng) * np.float32(rng.uniform(0.4, 1.2))
                 picture = _cover(picture, coverage, _mark_colour(rng, white=0.85))
             return picture
@@ -124,7 +125,7 @@ def faded_dyes(picture: Float, rng: Generator) -> Float:
 def yellowed(picture: Float, rng: Generator) -> Float:
     """Paper and varnish turn yellow or brown: the light of the whole picture passes a warm filter, unevenly."""
     warm = 1 - rng.uniform((0, 0.02, 0.1), (0.08, 0.15, 0.4)) * rng.uniform(0.3, 1)
-    uneven = np.clip(1 + 0.3 * marks.smooth_noise(*picture.shape[:2], rng, 160), 0.3, 1.5)[..., None]
+    uneven = np.clip(1 + 0.3 * marks.smooth_noise(picture.shape[0], picture.shape[1], rng, 160), 0.3, 1.5)[..., None]
     return np.asarray(picture * (1 - (1 - warm.astype(np.float32)) * uneven), np.float32)
 
 
@@ -197,7 +198,11 @@ def _scanner() -> A.Compose:
         ]
     )
     return A.Compose(
-        [A.SomeOf([blur, low, sensor], n=1, replace=False, p=0.8), A.OneOf([sensor], p=0.3), A.ImageCompression(quality_range=(15, 92), p=0.5)]
+        [
+            A.SomeOf([blur, low, sensor], n=1, replace=False, p=0.8),
+            A.OneOf([sensor], p=0.3),
+            A.ImageCompression(quality_range=(15, 92), p=0.5),
+        ]
     )
 
 
@@ -226,13 +231,13 @@ def _cover(picture: Float, coverage: Float, colour: Float) -> Float:
 
 def _shadow(picture: Float, coverage: Float, rng: Generator) -> Float:
     """The dark that a raised edge throws to one side of it."""
-    shift = np.float32([[1, 0, rng.normal(0, 3)], [0, 1, rng.normal(0, 3)]])
+    shift = np.array([[1, 0, rng.normal(0, 3)], [0, 1, rng.normal(0, 3)]], np.float32)
     moved = cv2.warpAffine(coverage, shift, coverage.shape[::-1])
     soft = cv2.GaussianBlur(moved, (0, 0), rng.uniform(1, 4))
     return np.asarray(picture * (1 - rng.uniform(0.2, 0.8) * np.clip(soft, 0, 1))[..., None], np.float32)
 
 
-def _floats(picture: NDArray[np.uint8]) -> Float:
+def _floats(picture: NDArray[Any]) -> Float:
     return picture.astype(np.float32) / np.float32(255)
 
 

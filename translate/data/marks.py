@@ -161,4 +161,6 @@ def _ragged(coverage: Coverage, rng: Generator, amount: float) -> Coverage:
     height, width = coverage.shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     shift = [amount * fractal_noise(height, width, rng, 6, octaves=2) for _ in range(2)]
-    return np.asarray(cv2.remap(coverage, x + shift[0], y + shift[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    return np.asarray(
+        cv2.remap(coverage, x + shift[0], y + shift[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+    )

@@ -139,14 +139,14 @@ class Restoration(Dataset[Paired]):
         return Paired(to_tensor(x), to_tensor(y))
 
     def _ready(self, rng: Generator) -> tuple[Pixels, Pixels]:
-        x, y = crop(self._pair(self.sources.pairs[rng.integers(len(self.sources.pairs))]), self.size, rng)
+        x, y = crop(self._pair(self.sources.pairs[int(rng.integers(len(self.sources.pairs)))]), self.size, rng)
         if rng.random() < self.transplant:
             other = self._clean(rng)
             return transplant(x, y, other), other
         return x, y
 
     def _clean(self, rng: Generator) -> Pixels:
-        chosen = rng.integers(len(self.sources.clean) + len(self.sources.pairs))
+        chosen = int(rng.integers(len(self.sources.clean) + len(self.sources.pairs)))
         if chosen < len(self.sources.clean):
             picture = self._read(self.sources.clean[chosen])
         else:  # a pair's target is a clean photograph as well
@@ -160,7 +160,7 @@ class Restoration(Dataset[Paired]):
         return crop((picture,), self.size, rng)[0]
 
     def _pair(self, pair: Pair) -> tuple[Pixels, Pixels]:
-        return split(self._read(pair.source), pair.target and self._read(pair.target), self.target_first, pair.source)
+        return split(self._read(pair.source), self._read(pair.target) if pair.target else None, self.target_first, pair.source)
 
     def _read(self, path: Path) -> Pixels:
         cached = self._cache.get(path)
@@ -214,7 +214,8 @@ def validation(sources: Sources, target_first: bool, limit: int = 16) -> dict[st
     """Held-out pictures, whole and fixed: `old` (pairs), `noise25` (Gaussian, deviation 25/255) and `clean` (untouched)."""
     sets: dict[str, list[Paired]] = {}
     pairs = [
-        split(read(pair.source), pair.target and read(pair.target), target_first, pair.source) for pair in sources.held_pairs[:limit]
+        split(read(pair.source), read(pair.target) if pair.target else None, target_first, pair.source)
+        for pair in sources.held_pairs[:limit]
     ]
     photographs = [read(path) for path in _spread(sources.held_clean, limit)]
     if not pairs:
@@ -224,7 +225,8 @@ def validation(sources: Sources, target_first: bool, limit: int = 16) -> dict[st
     if photographs:
         rngs = [np.random.default_rng((2, k)) for k in range(len(photographs))]
         sets["noise25"] = [
-            _paired(gaussian_noise(photograph, 25 / 255, rng), photograph) for photograph, rng in zip(photographs, rngs, strict=True)
+            _paired(gaussian_noise(photograph, 25 / 255, rng), photograph)
+            for photograph, rng in zip(photographs, rngs, strict=True)
         ]
         sets["clean"] = [_paired(photograph, photograph) for photograph in photographs]
     return sets

@@ -24,5 +24,5 @@ class EMA:
         decay = min(self.decay, step / (step + 10))
         for average, weight in zip(self.network.parameters(), network.parameters(), strict=True):
             average.lerp_(weight, 1 - decay)
-        for average, value in zip(self.network.buffers(), network.buffers(), strict=True):
-            average.copy_(value)
+        for kept, value in zip(self.network.buffers(), network.buffers(), strict=True):
+            kept.copy_(value)

@@ -35,7 +35,7 @@ class CGAN(nn.Module):
     def __init__(self, G: nn.Module, D: Adversary, l1: float = 100, gradient: float = 0, adversarial: float = 1) -> None:
         super().__init__()
         if min(l1, gradient, adversarial) < 0 or l1 + gradient + adversarial == 0:
-            raise ValueError(f"cgan: weights must be ≥ 0 and not all 0, not l1={l1}, gradient={gradient}, adversarial={adversarial}")
+            raise ValueError(f"cgan: weights must be ≥ 0 and not all 0: {l1=}, {gradient=}, {adversarial=}")
         self.G = G
         self.D = D
         self.l1, self.gradient, self.adversarial = l1, gradient, adversarial

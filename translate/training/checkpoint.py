@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from translate.gan.stabilisers import EMA
+from translate.models import System
 
 
-def save(run: Path, step: int, model: nn.Module, ema: EMA, optimisers: dict[str, Optimizer], state: dict[str, Any]) -> Path:
+def save(run: Path, step: int, model: System, ema: EMA, optimisers: dict[str, Optimizer], state: dict[str, Any]) -> Path:
     """Writes `run`/checkpoints/<step, 8 digits>: weights, ema and optimizer as safetensors, and state.json."""
     target = folder(run, step)
     partial = target.with_name(f".{target.name}.partial")
@@ -36,7 +37,7 @@ def save(run: Path, step: int, model: nn.Module, ema: EMA, optimisers: dict[str,
     return target
 
 
-def load(path: Path, model: nn.Module, ema: EMA, optimisers: dict[str, Optimizer]) -> dict[str, Any]:
+def load(path: Path, model: System, ema: EMA, optimisers: dict[str, Optimizer]) -> dict[str, Any]:
     """Restores everything that `save` wrote and returns the state."""
     model.load_state_dict(load_file(path / "weights.safetensors"))
     ema.network.load_state_dict(load_file(path / "ema.safetensors"))

@@ -14,7 +14,9 @@ from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
+from translate.gan.adversary import Adversary
 from translate.gan.stabilisers import EMA
+from translate.models import System
 from translate.training import checkpoint
 from translate.training.evaluate import quality, translate
 from translate.training.recipe import Recipe
@@ -49,11 +51,11 @@ def fit(
     fabric = Fabric(accelerator="auto" if recipe.device == "auto" else recipe.device, devices=1, precision=recipe.precision)
     model = recipe.build()
     if recipe.start:
-        model.translator.load_state_dict(checkpoint.generator_weights(recipe.start))  # type: ignore[union-attr]
+        model.translator.load_state_dict(checkpoint.generator_weights(recipe.start))
     if recipe.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = model.to(memory_format=torch.channels_last)
     model = model.to(fabric.device)
-    ema = EMA(model.translator, recipe.ema)  # type: ignore[arg-type]
+    ema = EMA(model.translator, recipe.ema)
     optimisers = _optimisers(recipe, model, fabric.device)
     state: dict[str, Any] = {"best": None}
     if (found := checkpoint.latest(run)) is not None:
@@ -67,7 +69,7 @@ def fit(
         for step in range(first, recipe.steps):
             batch = _to(next(batches), fabric.device, recipe.channels_last)
             losses = _step(recipe, fabric, model, optimisers, batch, step)
-            ema.update(model.translator, step + 1)  # type: ignore[arg-type]
+            ema.update(model.translator, step + 1)
             done = step + 1
             report(Status(done, losses))
             if done % recipe.log_every == 0:
@@ -95,15 +97,15 @@ def fit(
 
 
 def _step(
-    recipe: Recipe, fabric: Fabric, model: nn.Module, optimisers: Mapping[str, Optimizer], batch: Batch, step: int
+    recipe: Recipe, fabric: Fabric, model: System, optimisers: Mapping[str, Optimizer], batch: Batch, step: int
 ) -> dict[str, float]:
     """One move of every player on the same batch; the critic moves first and sees the generator as it was."""
-    logged = {}
+    logged: dict[str, float] = {}
     with fabric.autocast():
         out = model(batch)
-    for player, module in model.players.items():  # type: ignore[union-attr,operator]
+    for player, module in model.players.items():
         with fabric.autocast():
-            losses = model.losses(player, batch, out)  # type: ignore[operator]
+            losses = model.losses(player, batch, out)
         total = sum(losses.values(), start=torch.zeros((), device=fabric.device))
         if not torch.isfinite(total):
             raise FloatingPointError(f"step {step + 1}: the loss of the {player} is {total.item()} ({_plain(losses)})")
@@ -115,15 +117,15 @@ def _step(
         if recipe.clip:
             nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
         optimiser.step()
-        if hasattr(module, "after_step"):
+        if isinstance(module, Adversary):
             module.after_step()
         logged |= {f"{player}/{name}": value for name, value in _plain(losses).items()}
     return logged
 
 
-def _optimisers(recipe: Recipe, model: nn.Module, device: torch.device) -> dict[str, Optimizer]:
+def _optimisers(recipe: Recipe, model: System, device: torch.device) -> dict[str, Optimizer]:
     made: dict[str, Optimizer] = {}
-    for player, module in model.players.items():  # type: ignore[union-attr,operator]
+    for player, module in model.players.items():
         options = recipe.optimisers[player]
         made[player] = AdamW(
             module.parameters(), lr=options.lr, betas=options.betas, weight_decay=options.weight_decay, fused=device.type != "mps"
@@ -151,7 +153,7 @@ def _batches(recipe: Recipe, data: Dataset[Any], step: int, start_worker: Callab
     loader = DataLoader(
         data,
         recipe.batch,
-        sampler=sampler,  # type: ignore[arg-type]
+        sampler=sampler,
         num_workers=recipe.workers,
         worker_init_fn=start_worker,
         multiprocessing_context=context,
@@ -212,5 +214,3 @@ def _preview(
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(sheet).save(path)
     board.add_image("previews", sheet, step, dataformats="HWC")
-
-

@@ -17,7 +17,7 @@ from translate.gan.adversary import Adversary
 from translate.gan.constraints import CONSTRAINTS
 from translate.gan.networks import NETWORKS
 from translate.gan.objectives import OBJECTIVES
-from translate.models import MODELS
+from translate.models import MODELS, System
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -151,15 +151,15 @@ class Recipe(Section):
         except ValidationError as error:
             raise ValueError(f"{path}:\n" + "\n".join(_explain(item, cls) for item in error.errors())) from error
 
-    def build(self) -> nn.Module:
+    def build(self) -> System:
         """The system with freshly initialised networks; the same seed gives the same weights."""
         torch.manual_seed(self.seed)
         critic = self.critic
         adversary = Adversary(
             _make(NETWORKS, critic.network), _make(OBJECTIVES, critic.objective), _make(CONSTRAINTS, critic.constraint)
         )
-        model: nn.Module = _make(MODELS, self.model, _make(NETWORKS, self.generator), adversary)
-        missing = [player for player in model.players if player not in self.optimisers]  # type: ignore[union-attr,operator]
+        model: System = _make(MODELS, self.model, _make(NETWORKS, self.generator), adversary)
+        missing = [player for player in model.players if player not in self.optimisers]
         if missing:
             raise ValueError(f"recipe {self.name}: no [optimisers.{missing[0]}] for a player of model {self.model.name!r}")
         return model

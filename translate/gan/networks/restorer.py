@@ -24,12 +24,13 @@ class Restorer(nn.Module):
         widths = [width * 2**level for level in range(len(blocks))]
         self.stride = 2 ** len(blocks)
         # On each way a 3×3 convolution at level i reaches 2^(i+1) pixels further; head and tail are one each at level 0.
-        # Down and up move within cells of their own stride, which costs at most a cell of the coarsest level.
+        # Down and up stay within cells of `stride` pixels, of which a pixel at one end sees the other.
         sides = [2 ** (level + 1) for level in range(len(blocks))]
         self.reach = (
             2 * sides[0]
             + sum(2 * count * side * (2 if side < self.stride else 1) for count, side in zip(blocks, sides, strict=True))
             + self.stride
+            - 1
         )
         self.head = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, width, 3, padding=1))
         self.encoder = nn.ModuleList(_stack(c, n) for c, n in zip(widths[:-1], blocks[:-1], strict=True))

@@ -1,0 +1,77 @@
+"""translate-export: from a training run to one self-describing .onnx file."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder of translate-train")],
+    out: Annotated[Path | None, typer.Option(help="File to write; RUN/<name>.onnx unless told otherwise")] = None,
+) -> None:
+    """Export the best checkpoint of a run, with its card, and the card for people beside it.
+
+    translate-export runs/restore --out weights/restore.onnx
+    """
+    from translate.export import ExportError
+
+    console = Console(stderr=True)
+    try:
+        written = export_run(run, out)
+    except (ValueError, OSError, ExportError) as error:
+        console.print(f"error: {error}", style="red", highlight=False, markup=False)
+        raise typer.Exit(1) from None
+    console.print(f"wrote {written} and {written.with_suffix('.md')}", highlight=False)
+
+
+def export_run(run: Path, out: Path | None = None) -> Path:
+    """Exports the best checkpoint of a run folder, with its measures in the card.
+
+    Raises `ValueError` where the folder holds nothing to export and `ExportError` where the gate refuses.
+    """
+    from translate.export import export as write
+    from translate.modelcard import markdown
+    from translate.runtime.card import Card
+    from translate.training.checkpoint import generator_weights, write_atomically
+    from translate.training.recipe import Recipe
+
+    if not (run / "recipe.toml").is_file():
+        raise ValueError(f"{run} is no run folder: it holds no recipe.toml")
+    recipe = Recipe.load(run / "recipe.toml")
+    network = recipe.build().translator
+    network.load_state_dict(generator_weights(run))
+    best = run / "best.json"
+    scores = json.loads(best.read_text(encoding="utf-8"))["scores"] if best.is_file() else {}
+    reach = getattr(network, "reach", None)
+    card = Card(
+        name=recipe.name,
+        **recipe.about.model_dump(),
+        reach=reach or 0,
+        stride=getattr(network, "stride", 1),
+        tiling="whole" if reach is None else "exact",
+        size=recipe.data.size,
+        metrics={name: round(value, 4) for name, value in scores.items()},
+        test_set="the pictures that training held out for validation" if scores else "",
+        recipe=recipe.model_dump(mode="json", exclude={"about", "start"}),
+        seed=recipe.seed,
+        commit=_commit(),
+    )
+    path = write(network, card, out or run / f"{recipe.name}.onnx")
+    write_atomically(path.with_suffix(".md"), markdown(card))
+    return path
+
+
+def _commit() -> str:
+    """The commit that this code was checked out at, or nothing where it was installed without its history."""
+    here = Path(__file__).resolve().parents[2]
+    if not (here / ".git").exists():
+        return ""
+    asked = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip()

@@ -1,0 +1,142 @@
+"""Export: a trained generator becomes one self-describing `.onnx` file, or nothing at all."""
+
+import copy
+import os
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from translate.runtime.card import METADATA_KEY, Card
+
+OPSET = 18
+TOLERANCE = 2e-4
+"""Largest difference from PyTorch that is let through, on values in 0..1: a twentieth of an 8-bit step."""
+SIZES: Sequence[tuple[int, int, int]] = ((1, 1, 1), (1, 1, 37), (3, 7, 5), (1, 16, 16), (3, 33, 65), (1, 96, 64), (1, 127, 130))
+"""Batch, height and width of the pictures of the parity gate."""
+
+
+class ExportError(Exception):
+    """The exported file would not do what the trained network does, so none was written."""
+
+
+class Translator(nn.Module):
+    """A network `[N, 3, H, W]` in -1..1 behind the file's contract: `[N, H, W, 3]` in 0..1, any H and W ≥ 1."""
+
+    def __init__(self, network: nn.Module, stride: int, scale: int = 1) -> None:
+        super().__init__()
+        self.network, self.stride, self.scale = network, stride, scale
+
+    def forward(self, image: Tensor) -> Tensor:
+        height, width = image.shape[1], image.shape[2]
+        x = image.permute(0, 3, 1, 2) * 2 - 1
+        # Repeats the border: reflection fails where the pad exceeds the picture.
+        x = nn.functional.pad(x, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
+        y = self.network(x)[:, :, : height * self.scale, : width * self.scale]
+        return (y.permute(0, 2, 3, 1) / 2 + 0.5).clamp(0, 1)
+
+
+def export(network: nn.Module, card: Card, path: Path) -> Path:
+    """Writes `network` and its card to `path`, atomically.
+
+    Before that, ONNX Runtime must agree with PyTorch within `TOLERANCE` on every one of `SIZES`, and for `exact` tiling
+    the network must keep what the card says of `reach` and `stride`. Raises `ExportError` otherwise; nothing is written.
+    """
+    network = copy.deepcopy(network).cpu().float().eval().to(memory_format=torch.contiguous_format)
+    if card.tiling == "exact":
+        check_reach(network, card.reach, card.stride)
+    translator = Translator(network, card.stride, card.scale).eval()
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(suffix=".onnx", prefix=f".{path.stem}.", dir=path.parent)
+    partial = Path(name)
+    try:
+        os.close(handle)
+        onnx.save(_trace(translator, card), partial)
+        check_parity(translator, partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.chmod(0o644)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def check_parity(translator: nn.Module, path: Path, sizes: Sequence[tuple[int, int, int]] = SIZES) -> float:
+    """The largest difference between ONNX Runtime and PyTorch over `sizes`. Raises `ExportError` above `TOLERANCE`."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    worst = 0.0
+    for batch, height, width in sizes:
+        image = rng.random((batch, height, width, 3), dtype=np.float32)
+        with torch.no_grad():
+            wanted = translator(torch.from_numpy(image)).numpy()
+        (got,) = session.run(["translated"], {"image": image})
+        if got.shape != wanted.shape:
+            raise ExportError(f"at {batch}×{height}×{width} ONNX Runtime gives {got.shape}, PyTorch {wanted.shape}")
+        difference = float(np.abs(got - wanted).max())
+        if not difference <= TOLERANCE:  # NaN does not pass either
+            raise ExportError(
+                f"at {batch}×{height}×{width} ONNX Runtime differs from PyTorch by {difference:.2g} (> {TOLERANCE})"
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+@torch.no_grad()
+def check_reach(network: nn.Module, reach: int, stride: int) -> None:
+    """Changes everything farther than `reach` from one cell of `stride`² pixels; the cell must come out the same.
+
+    Raises `ExportError` where it does not, or where a shift by `stride` changes the cell.
+    """
+    margin = -(-reach // stride) * stride
+    side = 2 * margin + 3 * stride
+    generator = torch.Generator().manual_seed(0)
+    one, other = torch.rand((2, 1, 3, side, side), generator=generator) * 2 - 1
+    cell = slice(margin + stride, margin + 2 * stride)
+    near = slice(cell.start - reach, cell.stop + reach)
+    other[..., near, near] = one[..., near, near]
+    wanted = network(one)[..., cell, cell]
+    scale = wanted.shape[-1] // stride or 1
+    if scale != 1:
+        raise ExportError("exact tiling is checked for networks of scale 1 only")
+    if not torch.allclose(network(other)[..., cell, cell], wanted, atol=TOLERANCE):
+        raise ExportError(f"the network sees farther than the card's reach of {reach} pixels: tiles would not equal the whole")
+    shifted = torch.roll(one, (stride, stride), (-2, -1))
+    moved = slice(cell.start + stride, cell.stop + stride)
+    if not torch.allclose(network(shifted)[..., moved, moved], wanted, atol=TOLERANCE):
+        raise ExportError(f"the network does not commute with shifts by {stride} pixels: tiles would not equal the whole")
+
+
+def _trace(translator: Translator, card: Card) -> onnx.ModelProto:
+    side = 2 * card.stride + 1
+    dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        program = torch.onnx.export(
+            translator,
+            (torch.rand(2, side, side + 1, 3),),
+            input_names=["image"],
+            output_names=["translated"],
+            dynamic_shapes=(dynamic,),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("the ONNX exporter returned nothing")
+    model = program.model_proto
+    for value, names in ((model.graph.input[0], "NHW"), (model.graph.output[0], ("N", "H_out", "W_out"))):
+        for dimension, dim_name in zip(value.type.tensor_type.shape.dim, names, strict=False):
+            dimension.dim_param = dim_name
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, card.model_dump_json()
+    onnx.checker.check_model(model)
+    return model
