@@ -71,6 +71,8 @@ class Directory:
     """Offset of the directory that follows, 0 for none."""
     next_at: int
     """Where that offset stands."""
+    damaged: int
+    """How many tags were left out, because their values lie outside the file."""
 
 
 def read_header(file: BinaryIO) -> tuple[Layout, int]:
@@ -102,13 +104,14 @@ def read_directory(file: BinaryIO, layout: Layout, offset: int, depth: int = 0) 
     next_at = file.tell()
     following = _unpack(file, layout.offset)
     tags: dict[int, Entry] = {}
-    budget = min(end, MAX_BYTES)
+    budget, damaged = min(end, MAX_BYTES), 0
     for i, (tag, kind, number, inline) in enumerate(struct.iter_unpack(layout.entry, records)):
         length = SIZES.get(kind, 0) * number
         at = start + (i + 1) * size - len(inline)
         if length > len(inline):
             at = struct.unpack(layout.offset, inline)[0]
         if not length or length > budget or at + length > end:
+            damaged += length > 0
             continue
         budget -= length
         file.seek(at)
@@ -116,7 +119,7 @@ def read_directory(file: BinaryIO, layout: Layout, offset: int, depth: int = 0) 
         if tag in POINTERS and depth < 2:
             entry = entry._replace(ifd=_read_inner(file, layout, entry, depth))
         tags[tag] = entry
-    return Directory(tags, following, next_at)
+    return Directory(tags, following, next_at, damaged)
 
 
 def integer(entry: Entry | None, order: str, default: int = 0) -> int:

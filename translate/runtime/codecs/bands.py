@@ -10,6 +10,9 @@ from translate.runtime.metadata import Metadata
 
 ROWS = 256
 
+# Pillow's own 16 MiB blocks are small enough for malloc to keep, once per thread; larger ones go back to the system when freed
+Image.core.set_block_size(64 * 2**20)
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -31,10 +34,15 @@ def split_alpha(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def join_alpha(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    """The samples of a file: [H, W] for grey, else [H, W, 2..4]."""
+    """The samples of a file, C-contiguous: [H, W] for grey, else [H, W, 2..4]."""
     if alpha is not None:
-        return np.concatenate([pixels, alpha[..., None]], axis=2)
-    return np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        samples = np.empty((*alpha.shape, pixels.shape[2] + 1), pixels.dtype)
+        samples[..., :-1], samples[..., -1] = pixels, alpha
+        return samples
+    shape = pixels.shape[:2] if pixels.shape[2] == 1 else pixels.shape
+    return (
+        np.ascontiguousarray(pixels).reshape(-1).reshape(shape)
+    )  # by way of one axis, so that sides of 1 get plain strides, too
 
 
 def from_image(image: Image.Image, convert: Callable[[Image.Image], Image.Image] = lambda band: band) -> np.ndarray:

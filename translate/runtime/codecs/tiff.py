@@ -1,5 +1,6 @@
 """Reads TIFF and BigTIFF of one page: grey and RGB of 8 and 16 bits through tifffile, the rest through Pillow."""
 
+import math
 import os
 import struct
 from dataclasses import replace
@@ -20,6 +21,15 @@ from translate.runtime.metadata import IPTC_RESOURCE, Metadata, TiffCoding, imag
 MAX_PAGES = 10_000
 LARGEST_TILE = 1 << 24
 """Pixels that a tile, which is decoded as a whole, may have beyond twice the picture's own."""
+CHANNELS = {
+    tag.MIN_IS_WHITE: 1,
+    tag.MIN_IS_BLACK: 1,
+    tag.PALETTE: 1,
+    tag.RGB: 3,
+    tag.SEPARATED: 4,
+    tag.YCBCR: 3,
+    tag.CIELAB: 3,
+}
 PILLOW_BITS = {
     tag.MIN_IS_WHITE: (1, 2, 4, 8),
     tag.MIN_IS_BLACK: (1, 2, 4, 8),
@@ -42,6 +52,8 @@ class Page(NamedTuple):
     """Position in the file, from 0."""
     tags: Ifd
     order: str
+    damaged: int
+    """How many tags could not be read."""
 
     def integer(self, tag: int, default: int = 0) -> int:
         """The first value of a tag."""
@@ -59,12 +71,17 @@ class Page(NamedTuple):
     @property
     def plain(self) -> bool:
         """Grey or RGB of 8 or 16 bits, perhaps with one more channel, compressed by nothing that knows pictures."""
-        channels = {tag.MIN_IS_WHITE: 1, tag.MIN_IS_BLACK: 1, tag.RGB: 3}.get(self.integer(tag.PHOTOMETRIC, -1), 0)
         return (
-            self.integers(tag.BITS, 1) in ({8}, {16})
+            self.integer(tag.PHOTOMETRIC, -1) in (tag.MIN_IS_WHITE, tag.MIN_IS_BLACK, tag.RGB)
+            and self.integers(tag.BITS, 1) in ({8}, {16})
             and self.integer(tag.COMPRESSION, tag.NONE) in tag.LOSSLESS
-            and self.integer(tag.SAMPLES, 1) - channels in ((0, 1) if channels else ())
+            and self.extra_channels in (0, 1)
         )
+
+    @property
+    def extra_channels(self) -> int:
+        """Channels beside those of the colour model; negative where some of those are missing."""
+        return self.integer(tag.SAMPLES, 1) - CHANNELS.get(self.integer(tag.PHOTOMETRIC, -1), 0)
 
 
 def decode(file: BinaryIO, max_pixels: int) -> Decoded:
@@ -74,6 +91,8 @@ def decode(file: BinaryIO, max_pixels: int) -> Decoded:
     _check_samples(page)
     meta = _metadata(page)
     warnings = ["Photoshop's layers are left out"] if tag.PHOTOSHOP_LAYERS in page.tags else []
+    if page.damaged:
+        warnings.append(f"{page.damaged} of its tags are damaged and left out")
     if not page.plain:
         return _by_pillow(file, page, meta, warnings)
     pixels, alpha = split_alpha(_by_tifffile(file, page))
@@ -90,7 +109,7 @@ def _only_page(file: BinaryIO) -> Page:
     seen: set[int] = set()
     while offset and offset not in seen and len(seen) < MAX_PAGES:
         directory = exif.read_directory(file, layout, offset)
-        page = Page(len(seen), directory.tags, layout.order)
+        page = Page(len(seen), directory.tags, layout.order, directory.damaged)
         seen.add(offset)
         offset = directory.next
         if not page.integer(tag.SUBFILE) & 0b101:  # neither a reduced copy nor a mask
@@ -109,7 +128,11 @@ def _check_samples(page: Page) -> None:
     if kinds:
         raise UnsupportedPicture(f"a TIFF of {KINDS.get(min(kinds), 'unknown')} samples: save it with 8 or 16 bits, unsigned")
     bits, photometric = page.integers(tag.BITS, 1), page.integer(tag.PHOTOMETRIC, -1)
-    if not page.plain and (len(bits) > 1 or min(bits) not in PILLOW_BITS.get(photometric, ())):
+    if (
+        page.extra_channels not in (0, 1)
+        or (not page.plain
+        and (len(bits) > 1 or min(bits) not in PILLOW_BITS.get(photometric, ())))
+    ):
         raise UnsupportedPicture(
             f"a TIFF of {page.integer(tag.SAMPLES, 1)} samples of {', '.join(map(str, sorted(bits)))} bits a pixel, photometric"
             f" {photometric}, compression {page.integer(tag.COMPRESSION, 1)}: save it as grey or RGB with 8 or 16 bits"
@@ -129,6 +152,8 @@ def _by_tifffile(file: BinaryIO, page: Page) -> np.ndarray:
     with tifffile.TiffFile(file) as tiff:
         found = tiff.pages[page.number]
         segments = zip(found.dataoffsets, found.databytecounts, strict=True)
+        if len(found.dataoffsets) < math.prod(found.chunked):
+            raise CorruptPicture("a TIFF that holds fewer strips or tiles than its size needs")
         if any(not count or start + count > end for start, count in segments):
             raise CorruptPicture(f"a TIFF that ends early, after {end} bytes")
         samples: np.ndarray = found.asarray(maxworkers=1)
@@ -162,6 +187,8 @@ def _by_pillow(file: BinaryIO, page: Page, meta: Metadata, warnings: list[str]) 
         image.load()
         convert, icc, lost = conversion(image, meta.icc)
         pixels, alpha = split_alpha(from_image(image, convert))
+    if page.extra_channels and alpha is None:
+        lost.append("its channel beside the colours is left out")
     if page.integers(tag.BITS, 1) == {16}:
         lost.append("16-bit CMYK was read as 8 bits")
     upright = exif.tidied(meta.exif) if meta.exif else b""  # Pillow has turned the pixels already
