@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -207,6 +209,10 @@ def test_a_seed_makes_a_pipe_repeatable(scans: Path, make_model: MakeModel) -> N
         (("scans", "out", "--format", "gif"), 2, "JPEG"),
         (("scans", "out", "--amount", "2"), 2, "amount"),
         (("scans", "-"), 1, "one picture"),
+        (("scans/a.png", "x.jpg", "--format", "png"), 1, "is not PNG"),
+        (("scans/a.png", "x.gif2"), 1, "is not one of JPEG"),
+        (("-", "x.jpg", "--format", "png"), 1, "is not PNG"),
+        (("scans/a.png", "x.png", "--suffix=-new"), 1, "--suffix goes with a folder"),
         (("-", "-", "--compare"), 1, "a pipe takes one picture"),
     ],
 )
@@ -235,6 +241,13 @@ def test_journal_and_report_lie_where_told(scans: Path, tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_written_is_found_before_the_work(scans: Path, tmp_path: Path) -> None:
     assert call("scans", "out", "--report", scans).exit_code == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_the_docs_name_every_option() -> None:
+    options = {option for parameter in typer.main.get_command(app).params for option in parameter.opts if option.startswith("--")}
+    documented = (Path(__file__).parents[2] / "docs" / "batch.md").read_text()
+    table = documented.split("## What goes in")[0]
+    assert set(re.findall(r"`(--[a-z-]+)", table)) == options
 
 
 def test_the_command_runs_as_a_process_of_its_own(scans: Path, restore: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -217,6 +218,20 @@ def test_a_full_disk_stops_the_job_at_once_and_it_resumes(
     assert sorted(contents(out)) == NAMES[:2]
     assert sorted(record.source for record in finish(prepare(scans, out, resume=True))) == NAMES[2:]
     assert sorted(contents(out)) == sorted(NAMES)
+
+
+def test_a_stopped_job_gives_up_the_picture_at_work_within_a_tile(tmp_path: Path, blur: Path) -> None:
+    draw(tmp_path / "in" / "a.png", height=1300, width=1300)
+    job, stop, shares = prepare(tmp_path / "in", tmp_path / "out", Settings(str(blur))), Event(), []
+
+    def progress(_: str, share: float) -> None:
+        shares.append(share)
+        stop.set()
+
+    assert list(run(job, Model.open(job.model), stop=stop, progress=progress)) == []
+    assert len(shares) == 1
+    assert 0 < shares[0] < 1
+    assert contents(tmp_path / "out") == {}
 
 
 def test_a_full_disk_leaves_no_half_line_in_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

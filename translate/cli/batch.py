@@ -20,7 +20,7 @@ from translate.runtime.job import Job, Settings, prepare
 from translate.runtime.journal import Record
 from translate.runtime.model import Model, draw_seed
 from translate.runtime.picture import FORMATS, Picture
-from translate.runtime.plan import some
+from translate.runtime.plan import refuse_contradiction, some
 from translate.runtime.store import Store
 
 EXAMPLES = """
@@ -189,8 +189,10 @@ def _pipe(source: Path, target: Path, given: Settings, overwrite: bool, display:
         raise JobRefused(f"{source} is a folder: only one picture goes through a pipe")
     if str(target) == "-" and sys.stdout.isatty():
         raise JobRefused("a picture is not written to a terminal: say OUT, or > FILE")
-    if str(target) != "-" and target.exists() and not overwrite:
-        raise JobRefused(f"{target} is there already: give another name, or replace it by --overwrite")
+    if str(target) != "-":
+        refuse_contradiction(target, given.format)
+        if target.exists() and not overwrite:
+            raise JobRefused(f"{target} is there already: give another name, or replace it by --overwrite")
     translator = Store().load(given.model or "restore", device=given.device or "cpu")
     seed = draw_seed() if given.seed is None else given.seed
     amount = 1.0 if given.amount is None else given.amount

@@ -67,6 +67,9 @@ def plan_file(source: Path, target: Path, *, compare: bool = False, format: str 
     """The plan for one picture. `target` is a folder where it exists as one or has no suffix, else the output's own name."""
     if target.is_dir() or not target.suffix:
         target = target / output_name(source.name, format, suffix)
+    elif suffix:
+        raise JobRefused(f"{target} is the output's whole name: --suffix goes with a folder")
+    refuse_contradiction(target, format)
     beside = target.with_name(f"{target.stem}.compare{target.suffix}") if compare else None
     if os.path.realpath(source) == os.path.realpath(target):
         raise JobRefused(f"{target} is the picture itself: give another name, or --suffix=-restored")
@@ -82,6 +85,16 @@ def output_name(name: str, format: str | None, suffix: str) -> str:
     if format is not None and extension.lower() not in FORMATS[format].suffixes:
         extension = FORMATS[format].suffixes[0]
     return str(path.with_name(f"{path.stem}{suffix}{extension}"))
+
+
+def refuse_contradiction(target: Path, format: str | None) -> None:
+    """Raises `JobRefused` where an output's name asks for no format, or for another one than told."""
+    names = [name for name in FORMATS if target.suffix.lower() in FORMATS[name].suffixes]
+    if names and format in (None, *names):
+        return
+    if target.suffix.lower() not in UNREADABLE:  # those fail when they are read, which says more
+        wanted = format or f"one of {', '.join(FORMATS)}"
+        raise JobRefused(f"{target} ends in '{target.suffix}', which is not {wanted}")
 
 
 def _walk(folder: Path, prefix: str, ancestors: tuple[str, ...]) -> Iterator[str | Stray]:
