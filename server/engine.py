@@ -109,7 +109,7 @@ class Place:
             raise Problem(504, f"The picture was not ready within {timeout:g} seconds. Try again, or send a smaller one.")
         finally:
             self._stop.set()
-            result.cancel()
+            self._future.cancel()  # itself: cancelling `result` reaches it only on the loop's next turn
             watch.cancel()
 
     def check(self) -> None:

@@ -196,7 +196,17 @@ def test_byte_limit_without_declared_length(serve: Serve) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["amount=1.01", "amount=-1", "amount=nan", "amount=much", "quality=0", "quality=101", "quality=high", "format=gif", "format=../x"]
+    [
+        "amount=1.01",
+        "amount=-1",
+        "amount=nan",
+        "amount=much",
+        "quality=0",
+        "quality=101",
+        "quality=high",
+        "format=gif",
+        "format=../x",
+    ]
     + ["seed=-1", "seed=x", f"seed={2**70}", "modle=restore", f"model={'x' * 99}"],
 )
 def test_wrong_parameter(client: TestClient, query: str) -> None:
@@ -226,7 +236,9 @@ def test_wrong_form(client: TestClient, form: dict, said: str) -> None:
     assert said in response.json()["detail"]
 
 
-@pytest.mark.parametrize("body", [b"", b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\nabc", b"nonsense"])
+@pytest.mark.parametrize(
+    "body", [b"", b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\nabc', b"nonsense"]
+)
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=b"])
 def test_broken_form(client: TestClient, body: bytes, content_type: str) -> None:
     is_problem(client.post("/translate", content=body, headers={"Content-Type": content_type}), 400)
