@@ -5,7 +5,7 @@ import hashlib
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -43,7 +43,7 @@ def run(
     jobs: int = 2,
     stop: Event | None = None,
     progress: Callable[[str, float], None] = lambda name, share: None,
-) -> Iterator[Record]:
+) -> Generator[Record, None, None]:
     """Translates what there is to do and yields a record for each picture, in the order in which they end.
 
     `jobs` threads decode and encode; one picture at a time is in the model, which has all its own threads, so that the outputs

@@ -1,0 +1,61 @@
+"""Which pictures are found, and what their translations are called."""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.folders import draw
+from translate.runtime.job import Settings, prepare
+from translate.runtime.plan import output_name, plan_folder
+
+
+def test_strays_are_named_and_skipped(scans: Path, blur: Path, tmp_path: Path) -> None:
+    for name in (".DS_Store", "Thumbs.db", "sub dir/desktop.ini", "notes.txt", ".hidden/x.png", "__MACOSX/y.png"):
+        (scans / name).parent.mkdir(exist_ok=True)
+        (scans / name).write_bytes(b"stray")
+    (scans / "gone.png").symlink_to("nowhere.png")
+    (scans / "self.png").symlink_to("self.png")
+    (scans / "sub dir" / "up").symlink_to(scans, target_is_directory=True)
+    os.mkfifo(scans / "pipe.png")
+    records = prepare(scans, tmp_path / "out", Settings(str(blur))).records()
+    strays = [".DS_Store", ".hidden", "Thumbs.db", "__MACOSX", "gone.png", "notes.txt", "pipe.png", "self.png"]
+    assert sorted(records) == [*strays, "sub dir/desktop.ini", "sub dir/up"]
+    assert {record.status for record in records.values()} == {"skipped"}
+
+
+def test_linked_folders_are_followed(scans: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "elsewhere" / "x.png")
+    (scans / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert "link/x.png" in [item.name for item in plan_folder(scans, tmp_path / "out").items]
+
+
+def test_a_folder_that_cannot_be_read_is_a_failure(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.iterdir
+
+    def locked(folder: Path) -> Iterator[Path]:
+        if folder.name == "sub dir":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", locked)
+    (stray,) = plan_folder(scans, tmp_path / "out").strays
+    assert (stray.name, stray.failed) == ("sub dir/", True)
+    assert "Permission denied" in stray.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "suffix", "expected"),
+    [
+        ("a/b.jpeg", None, "", "a/b.jpeg"),
+        ("a/b.jpeg", "JPEG", "", "a/b.jpeg"),
+        ("a/b.JPG", "PNG", "", "a/b.png"),
+        ("a.b/c.d.tif", None, "-new", "a.b/c.d-new.tif"),
+        ("x.HEIC", None, "", "x.jpg"),
+        ("x.heic", "TIFF", "", "x.tif"),
+    ],
+)
+def test_output_names(name: str, format: str | None, suffix: str, expected: str) -> None:
+    assert output_name(name, format, suffix) == expected
