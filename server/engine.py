@@ -110,6 +110,7 @@ class Place:
         finally:
             self._stop.set()
             self._future.cancel()  # itself: cancelling `result` reaches it only on the loop's next turn
+            result.cancel()
             watch.cancel()
 
     def check(self) -> None:

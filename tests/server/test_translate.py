@@ -78,8 +78,15 @@ def test_wrong_extension_is_no_matter(client: TestClient) -> None:
 
 @pytest.mark.parametrize(
     ("format", "media_type", "opened"),
-    [("jpeg", "image/jpeg", "JPEG"), ("jpg", "image/jpeg", "JPEG"), ("png", "image/png", "PNG"), ("webp", "image/webp", "WEBP")]
-    + [("tiff", "image/tiff", "TIFF"), ("tif", "image/tiff", "TIFF"), ("bmp", "image/bmp", "BMP")],
+    [
+        ("jpeg", "image/jpeg", "JPEG"),
+        ("jpg", "image/jpeg", "JPEG"),
+        ("png", "image/png", "PNG"),
+        ("webp", "image/webp", "WEBP"),
+        ("tiff", "image/tiff", "TIFF"),
+        ("tif", "image/tiff", "TIFF"),
+        ("bmp", "image/bmp", "BMP"),
+    ],
 )
 def test_format(client: TestClient, format: str, media_type: str, opened: str) -> None:
     response = client.post("/translate", params={"format": format}, content=encoded(pixels()))
@@ -206,8 +213,12 @@ def test_byte_limit_without_declared_length(serve: Serve) -> None:
         "quality=high",
         "format=gif",
         "format=../x",
-    ]
-    + ["seed=-1", "seed=x", f"seed={2**70}", "modle=restore", f"model={'x' * 99}"],
+        "seed=-1",
+        "seed=x",
+        f"seed={2**70}",
+        "modle=restore",
+        f"model={'x' * 99}",
+    ],
 )
 def test_wrong_parameter(client: TestClient, query: str) -> None:
     response = client.post(f"/translate?{query}", content=encoded(pixels()))
