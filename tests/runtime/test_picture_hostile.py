@@ -61,7 +61,7 @@ def test_flipped_bytes_never_crash(kind: str) -> None:
         data = bytearray(SEEDS[kind])
         reach = len(data) if turn % 2 else min(len(data), 300)
         for place in rng.integers(0, reach, rng.integers(1, 6)):
-            data[place] = rng.choice([0, 255, rng.integers(0, 256)])
+            data[place] = (0, 255, int(rng.integers(0, 256)))[turn % 3]
         outcome(bytes(data))
 
 
@@ -120,9 +120,9 @@ def test_huge_headers_are_refused_before_decoding() -> None:
 
 
 def test_bombs_in_metadata_and_strips_do_no_harm() -> None:
-    """Each of these grows to 400 MB where it is inflated without a bound; a separate process shows its peak."""
+    """Each of these grows to 256 MB where it is inflated without a bound; a separate process shows its peak."""
     bomb = zlib.compressobj(1)
-    packed = b"".join([*(bomb.compress(bytes(1 << 20)) for _ in range(400)), bomb.flush()])
+    packed = b"".join([*(bomb.compress(bytes(1 << 20)) for _ in range(256)), bomb.flush()])
     png = pictures.file(pictures.smooth(8, 8), "PNG")
     at = 33
     texts = chunk(b"zTXt", b"Comment\0\0" + packed) + chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + packed)
@@ -153,7 +153,7 @@ def test_bombs_in_metadata_and_strips_do_no_harm() -> None:
         run = subprocess.run([sys.executable, "-c", program], input=data, capture_output=True, check=True)
         shape, megabytes = run.stdout.decode().splitlines()
         assert shape == expected
-        assert int(megabytes) < 300
+        assert int(megabytes) < 220
 
 
 def test_a_giant_tile_in_a_small_tiff_is_refused() -> None:

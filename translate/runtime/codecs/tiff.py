@@ -128,10 +128,8 @@ def _check_samples(page: Page) -> None:
     if kinds:
         raise UnsupportedPicture(f"a TIFF of {KINDS.get(min(kinds), 'unknown')} samples: save it with 8 or 16 bits, unsigned")
     bits, photometric = page.integers(tag.BITS, 1), page.integer(tag.PHOTOMETRIC, -1)
-    if (
-        page.extra_channels not in (0, 1)
-        or (not page.plain
-        and (len(bits) > 1 or min(bits) not in PILLOW_BITS.get(photometric, ())))
+    if page.extra_channels not in (0, 1) or (
+        not page.plain and (len(bits) > 1 or min(bits) not in PILLOW_BITS.get(photometric, ()))
     ):
         raise UnsupportedPicture(
             f"a TIFF of {page.integer(tag.SAMPLES, 1)} samples of {', '.join(map(str, sorted(bits)))} bits a pixel, photometric"
