@@ -55,7 +55,7 @@ class Options(BaseModel):
         None, description="Format of the answer. That of the picture sent where left out."
     )
     quality: int | None = Field(None, ge=1, le=100, description="Of JPEG and WebP. A JPEG's own where left out.")
-    seed: int | None = Field(None, ge=0, lt=2**63, description="For models with noise: the same seed, the same picture.")
+    seed: int | None = Field(None, ge=0, lt=2**64, description="For models with noise: the same seed, the same picture.")
     amount: float = Field(
         1.0, ge=0, le=1, allow_inf_nan=False, description="0 keeps the picture as it is, 1 is the model's answer."
     )

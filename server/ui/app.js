@@ -66,7 +66,7 @@ const setState = (state) => { body.dataset.state = state; };
 
 function fail(problem) {
   status.textContent = "";
-  error.textContent = problem.message;
+  error.textContent = problem.message[0].toUpperCase() + problem.message.slice(1);
 }
 
 /** Takes a picture and translates it. */
@@ -78,18 +78,21 @@ async function take(picture) {
   const current = picture;
   try {
     shown = await showBefore(url(picture)).then(() => true, () => false);
+    if (file !== current) return;
     // What the browser cannot show, such as TIFF, the server shows it: untouched first, then translated
     const preview = shown ? {} : { format: "jpeg", quality: 92 };
     if (!shown) await showBefore(url((await post(picture, { model: model.value, ...preview, amount: 0 })).blob));
+    if (file !== current) return;
     result = await post(picture, { model: model.value, ...preview });
     await showAfter(url(result.blob));
+    if (file !== current) return;
     setState("done");
+    showZoom();
     setStrength(100);
     status.textContent = result.warning;
     $("cut").focus({ preventScroll: true });
   } catch (problem) {
-    if (file !== current || problem instanceof Cancelled && body.dataset.state === "empty") return;
-    if (problem instanceof Cancelled) return reset();
+    if (file !== current || problem instanceof Cancelled) return;
     setState($("before").naturalWidth ? "failed" : "empty");
     fail(problem);
   }
@@ -145,6 +148,10 @@ function choose(files) {
 
 function zoom(point) {
   setActual(!isActual(), point);
+  showZoom();
+}
+
+function showZoom() {
   $("zoom").setAttribute("aria-pressed", String(isActual()));
 }
 
@@ -181,8 +188,7 @@ amount.addEventListener("input", () => setStrength(amount.value));
 model.addEventListener("change", () => { describe(); if (file) take(file); });
 $("viewport").addEventListener("zoom", ({ detail }) => zoom(detail));
 $("zoom").addEventListener("click", () => zoom());
-$("cancel").addEventListener("click", () => request?.abort());
+$("cancel").addEventListener("click", () => (body.dataset.state === "working" ? reset() : request?.abort()));
 $("again").addEventListener("click", reset);
 $("download").addEventListener("click", download);
-const ready = listModels();
-await ready;
+await listModels();

@@ -53,6 +53,7 @@ function place() {
   const share = cut.value / 100;
   const x = share * viewport.clientWidth;
   divider.style.left = `${x}px`;
+  divider.style.height = `${viewport.clientHeight}px`;
   frame.style.setProperty("--cut", `${x + viewport.scrollLeft - frame.offsetLeft}px`);
   document.querySelector(".tag.before").style.opacity = share > 0.12 ? 1 : 0;
   document.querySelector(".tag.after").style.opacity = share < 0.88 ? 1 : 0;

@@ -6,6 +6,7 @@ const make = (tag, properties, ...children) => {
   return element;
 };
 const code = (text) => make("code", { textContent: text });
+const plain = (text) => text.replaceAll("`", "");
 const table = (rows) => make("table", {}, ...rows.map((cells) => make("tr", {}, ...cells)));
 const cell = (className, ...children) => make("td", { className }, ...children);
 
@@ -19,7 +20,7 @@ function type(schema = {}) {
 function article(path, method, operation) {
   const parts = [make("h2", {}, make("span", { className: "method", textContent: method.toUpperCase() }), " ", code(path))];
   parts.push(make("p", { textContent: `${operation.summary}.` }));
-  if (operation.requestBody) parts.push(make("h3", { textContent: "Body" }), make("p", { textContent: operation.requestBody.description }));
+  if (operation.requestBody) parts.push(make("h3", { textContent: "Body" }), make("p", { textContent: plain(operation.requestBody.description) }));
   if (operation.parameters) {
     const rows = operation.parameters.map((each) => [
       cell("", code(each.name)), cell("type", type(each.schema)), cell("", each.description ?? each.schema.description ?? ""),
@@ -28,7 +29,7 @@ function article(path, method, operation) {
   }
   if (method === "post") parts.push(make("h3", { textContent: "Example" }), make("pre", { textContent: example() }));
   const answers = Object.entries(operation.responses).filter(([status]) => status !== "422" || method === "post");
-  parts.push(make("h3", { textContent: "Answers" }), table(answers.map(([status, { description }]) => [cell("", code(status)), cell("", description)])));
+  parts.push(make("h3", { textContent: "Answers" }), table(answers.map(([status, { description }]) => [cell("", code(status)), cell("", plain(description))])));
   return make("article", {}, ...parts);
 }
 
