@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     threads: int | None = Field(None, ge=1, description="Threads inside one network. Unset: every CPU that this process may use.")
     workers: int = Field(2, ge=1, description="Pictures worked on at the same time.")
     queue: int = Field(8, ge=0, description="Pictures that may wait for a worker; one more is answered 503 at once.")
-    timeout: float = Field(120.0, gt=0, description="Seconds a picture may take, waiting included, before 504.")
+    timeout: float = Field(300.0, gt=0, description="Seconds a picture may take, waiting included, before 504.")
     upload_timeout: float = Field(60.0, gt=0, description="Seconds an upload may take before 408.")
     max_bytes: int = Field(128 * 2**20, ge=1, description="Bytes of an upload; more is answered 413.")
     max_pixels: int = Field(DEFAULT_MAX_PIXELS, ge=1, description="Pixels of a picture, width × height; more is answered 413.")

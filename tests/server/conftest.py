@@ -12,16 +12,21 @@ from PIL import Image
 
 from server.app import create_app
 from server.settings import Settings
-from tests.conftest import MakeModel
+from tests.tiny_models import build
 
 Serve = Callable[..., TestClient]
 
 
+@pytest.fixture(scope="session")
+def models() -> dict[str, bytes]:
+    return {name: build(kind, name=name) for kind, name in (("invert", "restore"), ("noisy",) * 2, ("double",) * 2, ("nan",) * 2)}
+
+
 @pytest.fixture
-def weights(make_model: MakeModel, tmp_path: Path) -> Path:
-    for kind, name in (("invert", "restore"), ("noisy", "noisy"), ("double", "double"), ("nan", "nan")):
-        make_model(kind, name=name, folder=tmp_path / "weights")
-    return tmp_path / "weights"
+def weights(models: dict[str, bytes], tmp_path: Path) -> Path:
+    for name, content in models.items():
+        (tmp_path / f"{name}.onnx").write_bytes(content)
+    return tmp_path
 
 
 @pytest.fixture
