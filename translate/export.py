@@ -50,7 +50,7 @@ def export(network: nn.Module, card: Card, path: Path) -> Path:
     """
     network = copy.deepcopy(network).cpu().float().eval().to(memory_format=torch.contiguous_format)
     if card.tiling == "exact":
-        check_reach(network, card.reach, card.stride)
+        check_reach(network, card.reach, card.stride, card.scale)
     translator = Translator(network, card.stride, card.scale).eval()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def check_parity(translator: nn.Module, path: Path, sizes: Sequence[tuple[int, i
 
 
 @torch.no_grad()
-def check_reach(network: nn.Module, reach: int, stride: int) -> None:
+def check_reach(network: nn.Module, reach: int, stride: int, scale: int = 1) -> None:
     """Changes everything farther than `reach` from one cell of `stride`² pixels; the cell must come out the same.
 
     Raises `ExportError` where it does not, or where a shift by `stride` changes the cell.
@@ -103,15 +103,17 @@ def check_reach(network: nn.Module, reach: int, stride: int) -> None:
     cell = slice(margin + stride, margin + 2 * stride)
     near = slice(cell.start - reach, cell.stop + reach)
     other[..., near, near] = one[..., near, near]
-    wanted = network(one)[..., cell, cell]
-    scale = wanted.shape[-1] // stride or 1
-    if scale != 1:
-        raise ExportError("exact tiling is checked for networks of scale 1 only")
-    if not torch.allclose(network(other)[..., cell, cell], wanted, atol=TOLERANCE):
+
+    def at(picture: Tensor, place: slice) -> Tensor:
+        enlarged = slice(place.start * scale, place.stop * scale)
+        return network(picture)[..., enlarged, enlarged]
+
+    wanted = at(one, cell)
+    if not torch.allclose(at(other, cell), wanted, atol=TOLERANCE):
         raise ExportError(f"the network sees farther than the card's reach of {reach} pixels: tiles would not equal the whole")
     shifted = torch.roll(one, (stride, stride), (-2, -1))
     moved = slice(cell.start + stride, cell.stop + stride)
-    if not torch.allclose(network(shifted)[..., moved, moved], wanted, atol=TOLERANCE):
+    if not torch.allclose(at(shifted, moved), wanted, atol=TOLERANCE):
         raise ExportError(f"the network does not commute with shifts by {stride} pixels: tiles would not equal the whole")
 
 
@@ -120,16 +122,19 @@ def _trace(translator: Translator, card: Card) -> onnx.ModelProto:
     dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own internals
-        program = torch.onnx.export(
-            translator,
-            (torch.rand(2, side, side + 1, 3),),
-            input_names=["image"],
-            output_names=["translated"],
-            dynamic_shapes=(dynamic,),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                translator,
+                (torch.rand(2, side, side + 1, 3),),
+                input_names=["image"],
+                output_names=["translated"],
+                dynamic_shapes=(dynamic,),
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+        except Exception as error:  # its errors have no common base
+            raise ExportError(f"this network cannot be written as ONNX for pictures of any size: {error}") from error
     if program is None:
         raise ExportError("the ONNX exporter returned nothing")
     model = program.model_proto

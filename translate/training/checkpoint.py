@@ -44,11 +44,15 @@ def load(path: Path, model: System, ema: EMA, optimisers: dict[str, Optimizer]) 
     tensors = load_file(path / "optimizer.safetensors")
     torch.set_rng_state(tensors.pop("rng"))
     for name, optimiser in optimisers.items():
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             owner, index, field = key.split("/")
             if owner == name:
-                state.setdefault(int(index), {})[field] = value
+                parameter = parameters[int(index)]
+                # Fused optimisers walk through memory side by side, so moments must lie as their weights do.
+                moment = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+                state.setdefault(int(index), {})[field] = moment
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return dict(json.loads((path / "state.json").read_text(encoding="utf-8")))
 

@@ -158,6 +158,7 @@ def _batches(recipe: Recipe, data: Dataset[Any], step: int, start_worker: Callab
         worker_init_fn=start_worker,
         multiprocessing_context=context,
         prefetch_factor=4 if recipe.workers else None,
+        generator=torch.Generator(),  # its own, so that starting it draws nothing from the model's
     )
     if not recipe.workers and start_worker:
         start_worker(0)

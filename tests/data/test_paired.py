@@ -1,0 +1,138 @@
+"""Paired: every layout is found, the held-out part stays apart, and a sample depends on (seed, index) alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from translate.data import paired
+from translate.data.paired import Pair, Restoration, Sources, find, find_pairs, read, split, transplant, validation
+
+
+def write(path: Path, value: int, size: tuple[int, int] = (40, 30)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(value).integers(0, 60, (size[1], size[0], 3))
+    Image.fromarray((noise + value).astype(np.uint8)).save(path)
+    return path
+
+
+def joined(path: Path, left: int, right: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = np.concatenate([np.full((30, 40, 3), left), np.full((30, 40, 3), right)], axis=1)
+    Image.fromarray(picture.astype(np.uint8)).save(path)
+    return path
+
+
+def test_folders_a_and_b_are_paired_by_stem(tmp_path: Path) -> None:
+    for k in range(3):
+        write(tmp_path / "A" / "sub" / f"{k}.jpg", k)
+        write(tmp_path / "B" / "sub" / f"{k}.png", k)
+    assert find_pairs(tmp_path) == [
+        Pair(tmp_path / "A" / "sub" / f"{k}.jpg", tmp_path / "B" / "sub" / f"{k}.png") for k in range(3)
+    ]
+
+
+def test_lonely_pictures_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "A" / "one.png", 1)
+    write(tmp_path / "B" / "two.png", 2)
+    with pytest.raises(ValueError, match="one"):
+        find_pairs(tmp_path)
+
+
+@pytest.mark.parametrize("target_first", [False, True])
+def test_joined_pictures_are_cut_in_half(tmp_path: Path, target_first: bool) -> None:
+    path = joined(tmp_path / "p.png", 10, 200)
+    source, target = split(read(path), None, target_first, path)
+    assert source.shape == target.shape == (30, 40, 3)
+    assert (source.mean(), target.mean()) == ((200, 10) if target_first else (10, 200))
+
+
+def test_partners_of_other_sizes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="40×30"):
+        split(np.zeros((30, 40, 3), np.uint8), np.zeros((30, 41, 3), np.uint8), False, tmp_path / "p.png")
+
+
+def test_a_plain_folder_of_photographs_is_enough(tmp_path: Path) -> None:
+    for k in range(20):
+        write(tmp_path / f"{k}.png", k)
+    sources = find(tmp_path, ["missing"], ["missing"], ["missing"], holdout=0.2)
+    assert len(sources.clean) + len(sources.held_clean) == 20
+    assert 0 < len(sources.held_clean) < 12
+    assert not sources.pairs
+
+
+def test_the_held_out_part_does_not_move_when_files_are_added(tmp_path: Path) -> None:
+    for k in range(30):
+        write(tmp_path / f"{k}.png", k)
+    before = set(find(tmp_path, ["."], [], [], holdout=0.3).held_clean)
+    for k in range(30, 60):
+        write(tmp_path / f"{k}.png", k)
+    after = find(tmp_path, ["."], [], [], holdout=0.3)
+    assert before <= set(after.held_clean)
+    assert not before & set(after.clean)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no pictures"):
+        find(tmp_path, [], [], [], 0.1)
+
+
+def test_unreadable_pictures_are_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"broken\.png"):
+        read(tmp_path / "broken.png")
+
+
+def both(tmp_path: Path) -> Sources:
+    clean = [write(tmp_path / "clean" / f"{k}.png", 20 * k) for k in range(4)]
+    return Sources(clean, [Pair(joined(tmp_path / "pairs" / "0.png", 40, 120))])
+
+
+def test_a_sample_depends_on_seed_and_index_alone(tmp_path: Path) -> None:
+    sources = both(tmp_path)
+    first, second = Restoration(sources, size=24, seed=5), Restoration(sources, size=24, seed=5)
+    second.preload()
+    for index in (7, 3, 1000):
+        for one, other in zip(first[index], second[index], strict=True):
+            assert one.shape == (3, 24, 24)
+            assert one.equal(other)
+    assert not first[1].y.equal(Restoration(sources, size=24, seed=6)[1].y)
+
+
+def test_pictures_smaller_than_the_crop_are_continued(tmp_path: Path) -> None:
+    assert Restoration(both(tmp_path), size=100)[0].x.shape == (3, 100, 100)
+
+
+def test_pairs_alone_are_enough(tmp_path: Path) -> None:
+    sources = Sources([], [Pair(joined(tmp_path / "0.png", 40, 120))])
+    sample = Restoration(sources, size=16, transplant=0)[3]
+    assert sample.x.unique().tolist() == pytest.approx([40 / 127.5 - 1])
+    assert sample.y.unique().tolist() == pytest.approx([120 / 127.5 - 1])
+
+
+def test_transplanted_marks_go_the_same_share_of_the_way() -> None:
+    clean = np.full((2, 2, 3), 100, np.uint8)
+    damaged = clean.copy()
+    damaged[0, 0] = 100 + (255 - 100) // 2  # half way to white
+    damaged[1, 1] = 50  # half way to black
+    moved = transplant(damaged, clean, np.full((2, 2, 3), 60, np.uint8))
+    assert moved[0, 0, 0] == pytest.approx(60 + (255 - 60) / 2, abs=1.5)
+    assert moved[1, 1, 0] == 30
+    assert moved[0, 1, 0] == 60
+
+
+def test_validation_holds_whole_fixed_pictures(tmp_path: Path) -> None:
+    held = [write(tmp_path / f"{k}.png", 20 * k) for k in range(3)]
+    sources = Sources([], [], held_clean=held, held_pairs=[Pair(joined(tmp_path / "p.png", 40, 120))])
+    sets, again = validation(sources, False), validation(sources, False)
+    assert {name: len(pictures) for name, pictures in sets.items()} == {"old": 1, "noise25": 3, "clean": 3}
+    assert sets["noise25"][0].x.shape == (1, 3, 30, 40)
+    assert sets["noise25"][1].x.equal(again["noise25"][1].x)
+    assert sets["clean"][0].x.equal(sets["clean"][0].y)
+
+
+def test_tensors_span_minus_one_to_one() -> None:
+    tensor = paired.to_tensor(np.array([[[0, 127, 255]]], np.uint8))
+    assert tensor.shape == (3, 1, 1)
+    assert tensor.flatten().tolist() == pytest.approx([-1, -1 / 255, 1])

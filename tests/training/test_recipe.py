@@ -1,0 +1,71 @@
+"""Recipes: strict, helpful, and the same after a round trip."""
+
+from pathlib import Path
+
+import pytest
+
+from translate.training.recipe import Optimiser, Recipe, find
+
+SHIPPED = sorted(path.name for path in find("restore.toml").parent.glob("*.toml"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_recipes_build_and_survive_a_round_trip(name: str, tmp_path: Path) -> None:
+    recipe = Recipe.load(name, ["generator.width=2", "critic.network.width=2"])
+    assert list(recipe.build().players)[-1] == "generator"
+    (tmp_path / "copy.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    assert Recipe.load(tmp_path / "copy.toml") == recipe
+
+
+def test_settings_lie_over_the_file() -> None:
+    recipe = Recipe.load("restore.toml", ["steps=7", "data.size=64", "model.l1=2.5", "generator.blocks=[1, 1]", "device=cpu"])
+    assert (recipe.steps, recipe.data.size, recipe.device) == (7, 64, "cpu")
+    assert recipe.model.arguments["l1"] == 2.5
+    assert recipe.generator.arguments["blocks"] == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data.sise=3", "did you mean size"),
+        ("stepz=3", "did you mean steps"),
+        ("optimisers.generator.lrr=1", "did you mean lr"),
+        ("model.name=cgam", "did you mean cgan"),
+        ("generator.name=unknown", "choose from"),
+        ("steps=0", "steps"),
+        ("steps", "key=value"),
+        ("steps.deep=1", "not a section"),
+    ],
+)
+def test_mistakes_are_named(setting: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Recipe.load("restore.toml", [setting])
+
+
+def test_wrong_arguments_of_a_part_are_named() -> None:
+    with pytest.raises(ValueError, match="restorer"):
+        Recipe.load("restore.toml", ["generator.wdth=3"]).build()
+
+
+def test_a_missing_recipe_lists_the_shipped_ones() -> None:
+    with pytest.raises(ValueError, match=r"restore\.toml"):
+        Recipe.load("nothing.toml")
+
+
+def test_equal_seeds_give_equal_weights() -> None:
+    one, again, other = (
+        Recipe.load("restore.toml", [f"seed={seed}", "generator.width=2", "critic.network.width=2"]).build() for seed in (1, 1, 2)
+    )
+    key = next(name for name, value in one.state_dict().items() if value.dim() == 4)
+    assert one.state_dict()[key].equal(again.state_dict()[key])
+    assert not one.state_dict()[key].equal(other.state_dict()[key])
+
+
+def test_learning_rate_schedules() -> None:
+    cosine = Optimiser(lr=1, warmup=10, schedule="cosine", final=0.1)
+    assert cosine.learning_rate(0, 110) == pytest.approx(0.1)
+    assert cosine.learning_rate(10, 110) == pytest.approx(1)
+    assert cosine.learning_rate(60, 110) == pytest.approx(0.55)
+    assert cosine.learning_rate(110, 110) == pytest.approx(0.1)
+    assert Optimiser(lr=1, schedule="linear").learning_rate(25, 100) == pytest.approx(0.75)
+    assert Optimiser(lr=1).learning_rate(99, 100) == 1
