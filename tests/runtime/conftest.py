@@ -1,4 +1,4 @@
-"""A folder of pictures and a translator for it."""
+"""A folder of pictures, a translator for it, and tiles small enough for small pictures to need several."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 
 from tests.conftest import MakeModel
 from tests.folders import NAMES, draw
+from translate.runtime import model as model_module
 
 
 @pytest.fixture
@@ -19,3 +20,8 @@ def scans(tmp_path: Path) -> Path:
 @pytest.fixture
 def blur(make_model: MakeModel) -> Path:
     return make_model("blur")
+
+
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "SIDE", 24)

@@ -7,6 +7,8 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms
 
+from translate.runtime.picture import Picture
+
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" dc:title="Gr\xc3\xbc\xc3\x9fe"/></x:xmpmeta>'
 IPTC = b"\x1c\x02\x78\x00\x05words"
@@ -85,3 +87,9 @@ def directories(block: bytes) -> tuple[dict[int, Any], dict[int, Any], dict[int,
     read.load(block)
     inner = (dict(read.get_ifd(0x8769)), dict(read.get_ifd(0x8825)))
     return {tag: value for tag, value in read.items() if tag not in (0x8769, 0x8825)}, *inner
+
+
+def random_picture(height: int, width: int, *, channels: int = 3, bits: int = 8, alpha: bool = False, seed: int = 0) -> Picture:
+    random, dtype = np.random.default_rng(seed), np.dtype(f"uint{bits}")
+    draw = lambda *shape: random.integers(0, 2**bits, shape, dtype=dtype)  # noqa: E731
+    return Picture(draw(height, width, channels), draw(height, width) if alpha else None)

@@ -83,10 +83,11 @@ def fit(
                 }
                 log.write(done, scores)
                 _preview(run / "previews" / f"{done:08d}.png", ema.network, validation, fabric.device, board, done)
-                if recipe.select not in scores:
+                if recipe.select and recipe.select not in scores:
                     raise ValueError(f"select = {recipe.select!r} is not measured; choose from {', '.join(scores)}")
-                if state["best"] is None or scores[recipe.select] > state["best"]["score"]:
-                    state["best"] = {"step": done, "score": scores[recipe.select], "scores": scores}
+                score = scores[recipe.select] if recipe.select else done
+                if state["best"] is None or score > state["best"]["score"]:
+                    state["best"] = {"step": done, "score": score, "scores": scores}
             improved = state["best"] is not None and state["best"]["step"] == done
             if last or improved or done % recipe.checkpoint_every == 0:
                 checkpoint.save(run, done, model, ema, optimisers, state)

@@ -122,7 +122,7 @@ class Recipe(Section):
     """Checkpoints kept beside the best one."""
     validate_every: Count = 1000
     select: str = "old/psnr"
-    """The measure of which the highest value marks the best checkpoint."""
+    """The measure of which the highest value marks the best checkpoint; empty: the last one is the best."""
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
