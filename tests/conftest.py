@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 from tests.tiny_models import build
 
@@ -30,3 +32,14 @@ def make_model(tmp_path: Path) -> MakeModel:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of twelve small pictures, smooth as photographs are."""
+    folder = tmp_path_factory.mktemp("photographs")
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        coarse = Image.fromarray(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8))
+        coarse.resize((64, 48), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+    return folder

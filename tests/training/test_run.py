@@ -1,44 +1,16 @@
-"""The main job in small: ten steps on pictures made here, exported, loaded again; stopped and resumed to the same bits."""
+"""Runs: stopped and resumed to the same bits, started from one another, and clear about what went wrong."""
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-import translate
+from tests.small_training import SMALL
 from translate.cli.train import app
 from translate.training import checkpoint
 from translate.training.run import create, resume_run, train
-
-SMALL = (
-    "steps=6",
-    "batch=2",
-    "data.size=32",
-    "generator.width=4",
-    "generator.blocks=[1, 1]",
-    "critic.network.width=4",
-    "workers=0",
-    "log_every=1",
-    "checkpoint_every=2",
-    "validate_every=3",
-    "precision=32-true",
-    "device=cpu",
-    "data.holdout=0.3",
-)
-
-
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photographs")
-    rng = np.random.default_rng(0)
-    for k in range(12):
-        coarse = Image.fromarray(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8))
-        coarse.resize((64, 48), Image.Resampling.BICUBIC).save(folder / f"{k}.png")
-    return folder
 
 
 @pytest.mark.parametrize("adversarial", [0.0, 0.1])
@@ -66,26 +38,6 @@ def test_stopped_and_resumed_is_the_same_to_the_bit(photographs: Path, tmp_path:
     logged = [json.loads(line) for line in (stopped.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in logged if "lr" in line] == [1, 2, 3, 4, 5, 6]
     assert (tmp_path / "whole" / "metrics.jsonl").read_text() == (stopped.folder / "metrics.jsonl").read_text()
-
-
-def test_the_command_trains_exports_and_resumes(photographs: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    arguments = ["restore.toml", "--data", str(photographs), "--out", str(run)]
-    for setting in SMALL:
-        arguments += ["--set", setting]
-    first = CliRunner().invoke(app, arguments)
-    assert first.exit_code == 0, first.output
-    model = translate.load(run / "restore.onnx")
-    assert model.card.metrics.keys() >= {"old/psnr", "noise25/psnr", "clean/psnr"}
-    assert model(Image.new("RGB", (50, 21), (90, 120, 30))).size == (50, 21)
-    assert "# restore" in (run / "restore.md").read_text()
-    assert {"recipe.toml", "metrics.jsonl", "best.json"} <= {path.name for path in run.iterdir()}
-    assert list((run / "previews").glob("*.png"))
-
-    assert CliRunner().invoke(app, ["--resume", str(run)]).exit_code == 0
-    again = CliRunner().invoke(app, arguments)
-    assert again.exit_code == 1
-    assert "--resume" in again.output
 
 
 def test_a_damaged_checkpoint_is_passed_over(photographs: Path, tmp_path: Path) -> None:

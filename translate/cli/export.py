@@ -26,7 +26,7 @@ def export(
     try:
         written = export_run(run, out)
     except (ValueError, OSError, ExportError) as error:
-        console.print(f"error: {error}", style="red", highlight=False, markup=False)
+        console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     console.print(f"wrote {written} and {written.with_suffix('.md')}", highlight=False)
 

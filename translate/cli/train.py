@@ -43,7 +43,7 @@ def main(
             raise ValueError("give a recipe, --data DIR and --out RUN, or --resume RUN")
         else:
             run = create(recipe, data, out, settings or [])
-        console.print(f"[bold]{run.recipe.name}[/]: {run.sources}", highlight=False)
+        console.print(f"[bold]{run.recipe.name}[/]: {run.sources}", highlight=False, soft_wrap=True)
         progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -74,6 +74,6 @@ def main(
         console.print(f"stopped; go on with: translate-train --resume {resume or out}", highlight=False)
         raise typer.Exit(130) from None
     except (ValueError, OSError, FloatingPointError, ExportError) as error:
-        console.print(f"error: {error}", style="red", highlight=False, markup=False)
+        console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     console.print(f"wrote {exported}", highlight=False)
