@@ -228,6 +228,9 @@ def test_blending_with_a_model_that_enlarges_is_refused(scans: Path, make_model:
     double = make_model("double")
     assert "enlarges" in call("scans", "out", "--model", double, "--amount", 0.5).stderr
     assert call("scans", "out2", "--model", double, "--compare").exit_code == 0
+    pipe = call("-", "-", "--model", double, "--amount", 0.5, stdin=(scans / NAMES[0]).read_bytes())
+    assert (pipe.exit_code, pipe.stdout_bytes) == (1, b"")
+    assert "enlarges" in pipe.stderr
 
 
 def test_journal_and_report_lie_where_told(scans: Path, tmp_path: Path) -> None:

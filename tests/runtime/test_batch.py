@@ -56,6 +56,16 @@ def test_each_picture_has_noise_of_its_own_that_its_reported_seed_gives_again(
         assert (tmp_path / "out" / record.source).read_bytes() == again.encode()
 
 
+def test_a_file_that_comes_to_be_in_the_way_meanwhile_stays(scans: Path, blur: Path, tmp_path: Path) -> None:
+    job = prepare(scans, tmp_path / "out", Settings(str(blur)))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / NAMES[0]).write_bytes(b"a stranger's")
+    failed = [record for record in finish(job) if record.status == "failed"]
+    assert [record.source for record in failed] == NAMES[:1]
+    assert "came to be" in str(failed[0].reason)
+    assert (tmp_path / "out" / NAMES[0]).read_bytes() == b"a stranger's"
+
+
 def test_large_pictures_wait_for_one_another(scans: Path, blur: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "IN_FLIGHT", 0)
     counts, opened, open_picture, save = [], 0, Picture.open, Picture.save

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.folders import draw
+from tests.folders import draw, finish
+from translate.runtime.errors import JobRefused
 from translate.runtime.job import Settings, prepare
 from translate.runtime.plan import output_name, plan_folder
 
@@ -30,6 +31,22 @@ def test_linked_folders_are_followed(scans: Path, tmp_path: Path) -> None:
     draw(tmp_path / "elsewhere" / "x.png")
     (scans / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     assert "link/x.png" in [item.name for item in plan_folder(scans, tmp_path / "out").items]
+
+
+def test_links_to_the_outputs_are_not_followed(scans: Path, blur: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (scans / "link").symlink_to(out, target_is_directory=True)
+    (scans / "up").symlink_to(tmp_path, target_is_directory=True)
+    out.mkdir()
+    finish(prepare(scans, out, Settings(str(blur))))
+    assert not prepare(scans, out, resume=True).todo
+
+
+def test_links_from_the_outputs_to_originals_are_refused(scans: Path, blur: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sub dir").symlink_to(scans / "sub dir", target_is_directory=True)
+    with pytest.raises(JobRefused, match="link to originals"):
+        prepare(scans, tmp_path / "out", Settings(str(blur)), overwrite=True)
 
 
 def test_a_folder_that_cannot_be_read_is_a_failure(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

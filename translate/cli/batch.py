@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from translate.cli.progress import Display
-from translate.runtime.batch import run
+from translate.runtime.batch import refuse_blend, run
 from translate.runtime.errors import JobRefused, JobStopped, TranslateError
 from translate.runtime.job import Job, Settings, prepare
 from translate.runtime.journal import Record
@@ -194,6 +194,7 @@ def _pipe(source: Path, target: Path, given: Settings, overwrite: bool, display:
         if target.exists() and not overwrite:
             raise JobRefused(f"{target} is there already: give another name, or replace it by --overwrite")
     translator = Store().load(given.model or "restore", device=given.device or "cpu")
+    refuse_blend(translator, given.amount)
     seed = draw_seed() if given.seed is None else given.seed
     amount = 1.0 if given.amount is None else given.amount
     picture = Picture.open(sys.stdin.buffer.read() if str(source) == "-" else source)

@@ -52,8 +52,7 @@ def run(
 
     Raises `JobRefused` before the first picture if it may not write, and `JobStopped` as soon as it cannot go on.
     """
-    if model.card.scale > 1 and job.settings.amount != 1:
-        raise JobRefused(f"{model.card.name} enlarges pictures, so they cannot be blended with the originals: leave amount at 1")
+    refuse_blend(model, job.settings.amount)
     stop, hopeless = stop or Event(), []
     with ExitStack() as stack:
         work = _Work(job, model, _open(job, stack), stop, progress)
@@ -73,6 +72,12 @@ def run(
             raise
     if hopeless:
         raise hopeless[0]
+
+
+def refuse_blend(model: Model, amount: float | None) -> None:
+    """Raises `JobRefused` where the results are too large to be blended with the originals."""
+    if model.card.scale > 1 and amount not in (None, 1):
+        raise JobRefused(f"{model.card.name} enlarges pictures, so they cannot be blended with the originals: leave amount at 1")
 
 
 def _submitted(pool: ThreadPoolExecutor, work: "_Work", todo: Iterable[Item], jobs: int) -> Iterator[Future[Record | None]]:
@@ -162,6 +167,9 @@ class _Work:
                 after = self.model(
                     picture, seed=seed, amount=self.job.settings.amount or 0.0, consume=True, progress=self.tile(item)
                 )
+            # Names that the file system takes for one (`a.jpg` and `A.jpg`), or somebody at work there since the job began
+            if strangers := self.job.strangers(item):
+                raise JobRefused(f"{', '.join(strangers)} came to be meanwhile, and is not this picture's: move it away")
             if self.journal:
                 with self.writing():
                     self.journal.start(item.name)

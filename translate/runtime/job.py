@@ -68,6 +68,14 @@ class Job:
         done = {name: record for name, record in past.items() if record.status == "done" and name not in todo}
         return done | {s.name: Record(s.name, "failed" if s.failed else "skipped", reason=s.reason) for s in self.plan.strays}
 
+    def strangers(self, item: Item) -> list[str]:
+        """Files in the picture's way. They are the job's own if it had started on them, or if they still are what it wrote."""
+        if self.overwrite or (self.past and item.name in self.past.started):
+            return []
+        record = self.past.records.get(item.name) if self.past else None
+        own = record.wrote if record else []
+        return [str(path) for path in item.outputs if (now := stamp(path)) and now not in own]
+
     def changed(self) -> list[str]:
         """Outputs of an earlier run that somebody has changed since. They are left alone."""
         done = self.records()
@@ -120,8 +128,8 @@ def prepare(
     if resume and past:
         _refuse_differences(job, past)
         job = replace(job, todo=[item for item in plan.items if not _is_done(item, past)])
-    if not overwrite:
-        _refuse_strangers(job)
+    if strangers := [path for item in job.todo for path in job.strangers(item)]:
+        raise JobRefused(f"{some(strangers)}: there already, and not this job's. Move them away, or replace them by --overwrite")
     return job
 
 
@@ -189,16 +197,3 @@ def _is_done(item: Item, past: Past) -> bool:
         and record.read == stamp(item.source)
         and all(path.exists() for path in item.outputs)
     )
-
-
-def _refuse_strangers(job: Job) -> None:
-    """Files in the way are the job's own if it had started on them, or if they still are what it wrote."""
-    strangers = []
-    for item in job.todo:
-        if job.past and item.name in job.past.started:
-            continue
-        record = job.past.records.get(item.name) if job.past else None
-        own = record.wrote if record else []
-        strangers += [str(path) for path in item.outputs if (now := stamp(path)) and now not in own]
-    if strangers:
-        raise JobRefused(f"{some(strangers)}: there already, and not this job's. Move them away, or replace them by --overwrite")

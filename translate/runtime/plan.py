@@ -52,13 +52,16 @@ def plan_folder(source: Path, target: Path, *, compare: Path | None = None, form
 
     Raises `JobRefused` where the folders overlap or two pictures would get one output name.
     """
-    for folder in filter(None, (target, compare)):
+    targets = [folder for folder in (target, compare) if folder]
+    for folder in targets:
         _refuse_overlap(source, folder)
-    found = list(_walk(source, "", (os.path.realpath(source),)))
+    # Where the walk must not go: back to where it came from, and to what the job writes itself
+    found = list(_walk(source, "", tuple(os.path.realpath(folder) for folder in (source, *targets))))
     items = []
     for name in (name for name in found if isinstance(name, str)):
         output = output_name(name, format, suffix)
         items.append(Item(name, source / name, target / output, compare / output if compare else None))
+    _refuse_links_to_originals(items)
     _refuse_collisions(items)
     return Plan(items, [stray for stray in found if isinstance(stray, Stray)])
 
@@ -97,8 +100,8 @@ def refuse_contradiction(target: Path, format: str | None) -> None:
         raise JobRefused(f"{target} ends in '{target.suffix}', which is not {wanted}")
 
 
-def _walk(folder: Path, prefix: str, ancestors: tuple[str, ...]) -> Iterator[str | Stray]:
-    """Names of pictures, and strays, sorted. Linked folders are followed, except back into a folder that holds them."""
+def _walk(folder: Path, prefix: str, closed: tuple[str, ...]) -> Iterator[str | Stray]:
+    """Names of pictures, and strays, sorted. Linked folders are followed, except to `closed` ones and to those that hold them."""
     try:
         entries = sorted(path.name for path in folder.iterdir())
     except OSError as error:
@@ -110,10 +113,10 @@ def _walk(folder: Path, prefix: str, ancestors: tuple[str, ...]) -> Iterator[str
             yield Stray(name, "hidden or system file")
         elif path.is_dir():
             real = os.path.realpath(path)
-            if real in ancestors:
-                yield Stray(name, "a link back to a folder that holds it")
+            if real in closed:
+                yield Stray(name, "a link back to a folder that holds it, or to the outputs")
             else:
-                yield from _walk(path, f"{name}/", (*ancestors, real))
+                yield from _walk(path, f"{name}/", (*closed, real))
         elif not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises on a link to itself)
             yield Stray(name, "a broken link or no regular file")
         elif not _looks_like_picture(entry):
@@ -131,6 +134,13 @@ def _refuse_overlap(source: Path, target: Path) -> None:
     inside, outside = Path(os.path.realpath(source)), Path(os.path.realpath(target))
     if inside.is_relative_to(outside) or outside.is_relative_to(inside):
         raise JobRefused(f"{target} and {source} overlap: outputs would mix with the originals; choose a folder beside {source}")
+
+
+def _refuse_links_to_originals(items: Iterable[Item]) -> None:
+    originals = {os.path.realpath(folder) for folder in {item.source.parent for item in items}}
+    for folder in sorted({path.parent for item in items for path in item.outputs}):
+        if os.path.realpath(folder) in originals:
+            raise JobRefused(f"{folder} is a link to originals, which would be overwritten: remove it, or choose another folder")
 
 
 def _refuse_collisions(items: Iterable[Item]) -> None:
