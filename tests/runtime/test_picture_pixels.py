@@ -138,6 +138,20 @@ def test_pil_images_come_and_go(mode: str) -> None:
     assert back.info.get("icc_profile", b"") == image.info["icc_profile"]
 
 
+def test_pil_images_of_16_bits_lose_none() -> None:
+    values = pictures.samples((5, 7), 16)
+    for image in (Image.fromarray(values), Image.fromarray(values.astype(">u2"))):
+        back = Picture.from_pil(image).to_pil()
+        assert back.mode == "I;16"
+        np.testing.assert_array_equal(np.asarray(back), values)
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_pil_images_of_other_numbers_are_refused(mode: str) -> None:
+    with pytest.raises(UnsupportedPicture, match=f"mode {mode}: convert"):
+        Picture.from_pil(Image.new(mode, (3, 3)))
+
+
 @pytest.mark.parametrize("pixels", [np.zeros((3, 3)), np.zeros((3, 3, 2), np.uint8), np.zeros((0, 3, 3), np.uint8)])
 def test_other_arrays_are_refused(pixels: np.ndarray) -> None:
     with pytest.raises(ValueError, match="pixels are"):

@@ -84,19 +84,28 @@ class Picture:
 
     @classmethod
     def from_pil(cls, image: Image.Image) -> Self:
-        """Takes what Pillow holds: 8 bits, alpha, and the EXIF, ICC profile and XMP in `info`."""
+        """Takes what Pillow holds: 8 bits, or 16 where it is grey, alpha, and the EXIF, ICC profile and XMP in `info`.
+
+        Raises `UnsupportedPicture` for modes of other numbers (I and F).
+        """
         info = image.info
-        convert, icc, warnings = conversion(image, info.get("icc_profile") or b"")
-        pixels, alpha = split_alpha(from_image(image, convert))
+        if image.mode.startswith("I;16"):
+            samples, icc, warnings = np.asarray(image).astype(np.uint16), info.get("icc_profile") or b"", list[str]()
+        else:
+            convert, icc, warnings = conversion(image, info.get("icc_profile") or b"")
+            samples = from_image(image, convert)
+        pixels, alpha = split_alpha(samples)
         meta = Metadata(
             exif=image.getexif().tobytes().removeprefix(EXIF) if image.getexif() else b"", icc=icc, xmp=info.get("xmp") or b""
         )
         return cls._upright(Decoded(pixels, alpha, meta, warnings))
 
     def to_pil(self) -> Image.Image:
-        """An 8-bit Pillow image (L, LA, RGB or RGBA) with EXIF, ICC profile and XMP in `info`."""
-        mode = ("L" if self.grey else "RGB") + ("A" if self.alpha is not None else "")
-        image = to_image(self.pixels, self.alpha, mode)
+        """A Pillow image (L, LA, RGB or RGBA of 8 bits, or I;16) with EXIF, ICC profile and XMP in `info`."""
+        if self.bits == 16 and self.grey and self.alpha is None:
+            image = Image.fromarray(np.ascontiguousarray(self.pixels[..., 0]))
+        else:
+            image = to_image(self.pixels, self.alpha, ("L" if self.grey else "RGB") + ("A" if self.alpha is not None else ""))
         held = {
             "exif": self.meta.exif and EXIF + exif.with_size(self.meta.exif, self.width, self.height),
             "icc_profile": self.meta.icc,

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from PIL import Image, ImageCms
 
+from translate.runtime.errors import UnsupportedPicture
+
 Profile = ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile
 Convert = Callable[[Image.Image], Image.Image]
 DIRECT = ("L", "LA", "RGB", "RGBA")
@@ -28,7 +30,9 @@ def _plain_mode(image: Image.Image) -> str:
         colours = image.getpalette("RGB") or []
         grey = colours[0::3] == colours[1::3] == colours[2::3]
         return ("L" if grey else "RGB") + "A" * image.has_transparency_data
-    return "RGBA" if image.mode in ("RGBa",) else "RGB"
+    if image.mode in ("I", "F", "La"):
+        raise UnsupportedPicture(f"a Pillow image of mode {image.mode}: convert it to L, LA, RGB, RGBA or I;16")
+    return "RGBA" if image.mode == "RGBa" else "RGB"
 
 
 def _colour_managed(mode: str, icc: bytes) -> tuple[Convert, list[str]]:
