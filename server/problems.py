@@ -20,7 +20,6 @@ STATUS: dict[type[errors.TranslateError], int] = {
     errors.UnsupportedPicture: 415,
     errors.CorruptPicture: 422,
     errors.PictureError: 422,
-    errors.ModelNotFound: 404,
     errors.TranslateError: 500,
 }
 CLIENT_GONE = 499
@@ -56,7 +55,10 @@ def _problem(_: Request, error: Exception) -> Response:
     return answer(error.status, error.detail, error.headers)
 
 
-def _translate_error(_: Request, error: Exception) -> Response:
+def _translate_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, errors.ModelNotFound):  # its own message may name folders of this machine
+        names = ", ".join(request.app.state.engine.store.names())
+        return answer(404, f"There is no such model. Known: {names or 'none'}.")
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     if status < 500:
         return answer(status, str(error))

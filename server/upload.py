@@ -69,9 +69,11 @@ async def _form(request: Request, stream: AsyncGenerator[bytes, None]) -> Upload
         form = await _InMemory(request.headers, stream, max_files=1, max_fields=8, max_part_size=1024).parse()
     except MultiPartException as error:
         raise Problem(400, f"The form cannot be read: {error.message}") from error
+    except UnicodeError as error:  # in the charset that it claims
+        raise Problem(400, "The form's names cannot be read: send them in UTF-8.") from error
     for name, value in form.multi_items():
         if name != "file":
-            raise Problem(400, f"The form has a field '{name[:40]}'. It holds the picture as 'file'; options go into the query.")
+            raise Problem(400, f"The form has a field {name[:40]!a}. It holds the picture as 'file'; options go into the query.")
         if isinstance(value, UploadFile):
             with value.file:
                 return Upload(value.file.read(), _stem(value.filename))
@@ -79,5 +81,6 @@ async def _form(request: Request, stream: AsyncGenerator[bytes, None]) -> Upload
 
 
 def _stem(filename: str | None) -> str:
-    plain = re.sub(r"[\x00-\x1f\x7f\"/:*?<>|]+", " ", PurePosixPath((filename or "").replace("\\", "/")).stem).strip(" .")
+    stem = PurePosixPath((filename or "").replace("\\", "/")).stem
+    plain = re.sub(r"[\x00-\x1f\x7f\"/:*?<>|\ud800-\udfff]+", " ", stem).strip(" .")
     return plain[:100] or "picture"

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -230,6 +231,21 @@ def test_wrong_parameter(client: TestClient, query: str) -> None:
 def test_unknown_model(client: TestClient, name: str) -> None:
     is_problem(client.post(f"/translate?model={name}", content=encoded(pixels())), 404)
     assert client.get(f"/models/{name}").status_code == 404
+
+
+def test_unknown_model_is_told_no_folders(serve: Serve, tmp_path: Path) -> None:
+    response = serve(weights=(tmp_path / "nothing",)).post("/translate", content=encoded(pixels()))
+    is_problem(response, 404)
+    assert str(tmp_path) not in response.text
+
+
+@pytest.mark.parametrize("field", ["file", "\\ud800"])
+@pytest.mark.parametrize("charset", ["unicode_escape", "punycode", "undefined"])
+def test_odd_charset_of_a_form(client: TestClient, charset: str, field: str) -> None:
+    head = f'--b\r\nContent-Disposition: form-data; name="{field}"; filename="\\ud800.png"\r\n\r\n'.encode()
+    told = {"Content-Type": f"multipart/form-data; boundary=b; charset={charset}"}
+    response = client.post("/translate", content=head + encoded(pixels()) + b"\r\n--b--\r\n", headers=told)
+    assert response.status_code in (200, 400), response.text
 
 
 @pytest.mark.parametrize(
