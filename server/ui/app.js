@@ -7,13 +7,13 @@ const body = document.body, model = $("model"), amount = $("amount"), status = $
 let models = [];
 let file = null;      // the picture as it was given
 let shown = true;     // whether this browser can show its format
-let result = null;    // { blob, name } of the whole strength
+let result = null;    // { blob, name, seed } of the whole strength
 let request = null;   // the XMLHttpRequest in flight
 const urls = new Set();
 
 class Cancelled extends Error {}
 
-/** POST /translate with progress. Resolves to { blob, name, warning }; rejects with a sentence for the user. */
+/** POST /translate with progress. Resolves to { blob, name, warning, seed }; rejects with a sentence for the user. */
 function post(picture, query) {
   return new Promise((resolve, reject) => {
     const form = new FormData();
@@ -30,7 +30,8 @@ function post(picture, query) {
       if (target.status === 200) {
         const named = /filename\*=UTF-8''([^;]+)/.exec(target.getResponseHeader("Content-Disposition") ?? "");
         const warning = decodeURIComponent(target.getResponseHeader("X-Translate-Warning") ?? "");
-        resolve({ blob: target.response, name: named ? decodeURIComponent(named[1]) : "picture", warning });
+        const seed = target.getResponseHeader("X-Translate-Seed");
+        resolve({ blob: target.response, name: named ? decodeURIComponent(named[1]) : "picture", warning, seed });
       } else {
         const text = await target.response.text();
         try { reject(new Error(JSON.parse(text).detail)); } catch { reject(new Error(`The server answered ${target.status}.`)); }
@@ -81,7 +82,7 @@ async function take(picture) {
     if (file !== current) return;
     // What the browser cannot show, such as TIFF, the server shows it: untouched first, then translated
     const preview = shown ? {} : { format: "jpeg", quality: 92 };
-    if (!shown) await showBefore(url((await post(picture, { model: model.value, ...preview, amount: 0 })).blob));
+    if (!shown) await showBefore(url((await post(picture, { model: untouching(), ...preview, amount: 0 })).blob));
     if (file !== current) return;
     result = await post(picture, { model: model.value, ...preview });
     await showAfter(url(result.blob));
@@ -123,7 +124,7 @@ async function download() {
     body.classList.add("busy");
     $("download").disabled = true;
     try {
-      made = await post(file, { model: model.value, ...(strength < 1 && { amount: strength }) });
+      made = await post(file, { model: model.value, ...(strength < 1 && { amount: strength }), ...(result.seed && { seed: result.seed }) });
       status.textContent = made.warning;
     } catch (problem) {
       status.textContent = "";
@@ -155,8 +156,13 @@ function showZoom() {
   $("zoom").setAttribute("aria-pressed", String(isActual()));
 }
 
+const selected = () => models.find(({ name }) => name === model.value);
+
+/** A model that can give a picture back as it was, which one that enlarges cannot. */
+const untouching = () => [selected(), ...models].find((each) => each?.scale === 1)?.name ?? model.value;
+
 function describe() {
-  const chosen = models.find(({ name }) => name === model.value);
+  const chosen = selected();
   const title = !chosen || /restor/.test(chosen.task) ? "Restore a photograph" : `Translate: ${chosen.source} to ${chosen.target}`;
   $("title").textContent = document.title = title;
   $("amount-label").hidden = chosen?.scale > 1; // an enlarged picture cannot be blended with the original
