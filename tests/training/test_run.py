@@ -3,14 +3,26 @@
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
+from torch.optim import Optimizer
 from typer.testing import CliRunner
 
 from tests.small_training import SMALL
 from translate.cli.train import app
+from translate.gan.stabilisers import EMA
+from translate.models import System
 from translate.training import checkpoint
+from translate.training.recipe import Recipe
 from translate.training.run import create, resume_run, train
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("adversarial", [0.0, 0.1])
@@ -55,6 +67,101 @@ def test_training_starts_from_another_run(photographs: Path, tmp_path: Path) -> 
     began = load_file(checkpoint.folder(tmp_path / "second", 1) / "weights.safetensors")
     for name, value in load_file(first / "ema.safetensors").items():
         assert began[f"G.{name}"].allclose(value, atol=1e-6)
+
+
+def test_a_kill_between_checkpoint_and_best_is_made_good(photographs: Path, tmp_path: Path) -> None:
+    run = create("restore.toml", photographs, tmp_path / "run", list(SMALL))
+    train(run, lambda *_: None)
+    best = (run.folder / "best.json").read_text()
+    (run.folder / "best.json").unlink()
+    train(resume_run(run.folder), lambda *_: None)
+    assert (run.folder / "best.json").read_text() == best
+
+
+def test_workers_start_after_opencv_has_used_threads(photographs: Path, tmp_path: Path) -> None:
+    cv2.setNumThreads(4)
+    cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.float32), (0, 0), 3)
+    run = create("restore.toml", photographs, tmp_path / "run", [*SMALL, "steps=1", "workers=1"])
+    train(run, lambda *_: None)
+    assert cv2.getNumThreads() == 1
+
+
+def test_a_half_written_line_of_metrics_does_not_stop_a_resume(photographs: Path, tmp_path: Path) -> None:
+    def stop(step: int, _: object) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    run = create("restore.toml", photographs, tmp_path / "run", [*SMALL, "data.holdout=0"])
+    with pytest.raises(KeyboardInterrupt):
+        train(run, stop)
+    with (run.folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "gener')
+    train(resume_run(run.folder), lambda *_: None)
+    assert [json.loads(line)["step"] for line in (run.folder / "metrics.jsonl").read_text().splitlines()] == [1, 2, 3, 4, 5, 6]
+
+
+def test_without_held_out_pictures_the_last_checkpoint_is_exported(photographs: Path, tmp_path: Path) -> None:
+    arguments = ["restore.toml", "--data", str(photographs), "--out", str(tmp_path / "run")]
+    for setting in (*SMALL, "data.holdout=0", "steps=1"):
+        arguments += ["--set", setting]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "held out: 0 photographs, 0 pairs" in result.output
+    assert (tmp_path / "run" / "restore.onnx").is_file()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("generator.wdth=3", "wdth"),
+        ("data.noise=0.9", "shares"),
+        ("optimisers.generater.lr=1", "did you mean generator"),
+        ("data.size=33", "multiple of the generator's stride"),
+        ("optimisers.generator.betas=[0.5, 2]", "betas"),
+        ("start=nowhere", "nowhere"),
+        ("device=abacus", "device = 'abacus'"),
+        pytest.param(
+            "device=cuda", "device = 'cuda'", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there")
+        ),
+    ],
+)
+def test_what_cannot_be_trained_leaves_no_folder(photographs: Path, tmp_path: Path, setting: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        create("restore.toml", photographs, tmp_path / "run", [*SMALL, setting])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_measure_that_is_not_taken_is_told_before_training(photographs: Path, tmp_path: Path) -> None:
+    run = create("restore.toml", photographs, tmp_path / "run", [*SMALL, "select=old/pnsr"])
+    with pytest.raises(ValueError, match="choose from old/psnr"):
+        train(run, lambda *_: pytest.fail("it trained"))
+
+
+def test_a_start_of_another_network_is_refused(photographs: Path, tmp_path: Path) -> None:
+    train(create("restore.toml", photographs, tmp_path / "first", [*SMALL, "steps=1"]), lambda *_: None)
+    settings = [*SMALL, f"start={tmp_path / 'first'}", "generator.width=6"]
+    with pytest.raises(ValueError, match="another network"):
+        train(create("restore.toml", photographs, tmp_path / "second", settings), lambda *_: None)
+
+
+@pytest.mark.skipif(resource is None, reason="no limits on this system")
+def test_a_full_disk_ends_clearly_and_keeps_the_last_checkpoint(photographs: Path, tmp_path: Path) -> None:
+    run = create("restore.toml", photographs, tmp_path / "run", list(SMALL))
+    model, ema, optimisers = recipe_parts(run.recipe)
+    checkpoint.save(run.folder, 1, model, ema, optimisers, {})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"weights\.safetensors"):
+            checkpoint.save(run.folder, 2, model, ema, optimisers, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert checkpoint.latest(run.folder) == checkpoint.folder(run.folder, 1)
+
+
+def recipe_parts(recipe: Recipe) -> tuple[System, EMA, dict[str, Optimizer]]:
+    model = recipe.build()
+    return model, EMA(model.translator), {"generator": torch.optim.AdamW(model.translator.parameters())}
 
 
 def test_a_diverging_run_says_where(photographs: Path, tmp_path: Path) -> None:

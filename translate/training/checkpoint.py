@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from translate.gan.stabilisers import EMA
@@ -92,6 +92,14 @@ def generator_weights(source: str | Path) -> dict[str, Tensor]:
         raise ValueError(f"{path} cannot be read as generator weights: {error}") from error
 
 
+def load_generator(network: nn.Module, source: str | Path) -> None:
+    """Fills `network` with `generator_weights`. Raises `ValueError` where they are of another network."""
+    try:
+        network.load_state_dict(generator_weights(source))
+    except RuntimeError as error:
+        raise ValueError(f"the weights of {source} are of another network than this recipe's generator") from error
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replaces the file in one step, so that a reader never sees half of it."""
     partial = path.with_name(f".{path.name}.partial")
@@ -104,7 +112,10 @@ def write_atomically(path: Path, text: str) -> None:
 
 def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     # The memory format is the trainer's choice of the day; on disk every tensor lies in its plain order.
-    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, path)
+    try:
+        save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:  # a full disk, say
+        raise OSError(f"{path} cannot be written: {error}") from error
     _sync(path)
 
 

@@ -1,6 +1,8 @@
 """The one training loop. It knows players, batches and losses, and nothing of what a system does with them."""
 
 import json
+import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -8,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from PIL import Image
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
@@ -48,10 +51,13 @@ def fit(
     report: Callable[[Status], None] = lambda status: None,
 ) -> Path:
     """Trains until `recipe.steps`, from the latest checkpoint in `run` if there is one, and returns the best checkpoint."""
-    fabric = Fabric(accelerator="auto" if recipe.device == "auto" else recipe.device, devices=1, precision=recipe.precision)
+    fabric = launcher(recipe)
+    measures = [f"{name}/{key}" for name in validation for key in ("psnr", "ssim")]
+    if measures and recipe.select and recipe.select not in measures:
+        raise ValueError(f"select = {recipe.select!r} is not measured on this data; choose from {', '.join(measures)}")
     model = recipe.build()
     if recipe.start:
-        model.translator.load_state_dict(checkpoint.generator_weights(recipe.start))
+        checkpoint.load_generator(model.translator, recipe.start)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     model = model.to(fabric.device)
@@ -60,6 +66,7 @@ def fit(
     state: dict[str, Any] = {"best": None}
     if (found := checkpoint.latest(run)) is not None:
         state = checkpoint.load(found, model, ema, optimisers)
+        _tell_best(run, state)  # a kill may have come between the checkpoint and this
     first = int(state.get("step", 0))
     if first >= recipe.steps:
         return _best(run, state)
@@ -83,18 +90,28 @@ def fit(
                 }
                 log.write(done, scores)
                 _preview(run / "previews" / f"{done:08d}.png", ema.network, validation, fabric.device, board, done)
-                if recipe.select and recipe.select not in scores:
-                    raise ValueError(f"select = {recipe.select!r} is not measured; choose from {', '.join(scores)}")
                 score = scores[recipe.select] if recipe.select else done
                 if state["best"] is None or score > state["best"]["score"]:
                     state["best"] = {"step": done, "score": score, "scores": scores}
             improved = state["best"] is not None and state["best"]["step"] == done
             if last or improved or done % recipe.checkpoint_every == 0:
                 checkpoint.save(run, done, model, ema, optimisers, state)
-                if state["best"] is not None:
-                    checkpoint.write_atomically(run / "best.json", json.dumps(state["best"], indent=1))
+                _tell_best(run, state)
                 checkpoint.prune(run, recipe.keep, state["best"] and state["best"]["step"])
     return _best(run, state | {"step": recipe.steps})
+
+
+def launcher(recipe: Recipe) -> Fabric:
+    """Device and precision of a run. Raises `ValueError` where this machine does not have them."""
+    try:
+        return Fabric(accelerator=recipe.device, devices=1, precision=recipe.precision)
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise ValueError(f"device = {recipe.device!r} cannot be used: {error}") from error
+
+
+def _tell_best(run: Path, state: Mapping[str, Any]) -> None:
+    if state["best"] is not None:
+        checkpoint.write_atomically(run / "best.json", json.dumps(state["best"], indent=1))
 
 
 def _step(
@@ -148,9 +165,12 @@ class _Endless:
 
 
 def _batches(recipe: Recipe, data: Dataset[Any], step: int, start_worker: Callable[[int], None] | None) -> Iterator[Any]:
+    if start_worker:
+        start_worker(0)  # here as well: a fork beside OpenCV's threads would never come to work
     sampler = _Endless(step * recipe.batch, recipe.steps * recipe.batch)
     # Forked workers share the decoded pictures with this process instead of copying them.
-    context = "fork" if recipe.workers else None
+    # macOS has fork but its libraries do not survive it; Windows has none.
+    context = "fork" if recipe.workers and sys.platform == "linux" else None
     loader = DataLoader(
         data,
         recipe.batch,
@@ -161,8 +181,6 @@ def _batches(recipe: Recipe, data: Dataset[Any], step: int, start_worker: Callab
         prefetch_factor=4 if recipe.workers else None,
         generator=torch.Generator(),  # its own, so that starting it draws nothing from the model's
     )
-    if not recipe.workers and start_worker:
-        start_worker(0)
     return iter(loader)
 
 
@@ -183,7 +201,8 @@ class _Log:
     """Numbers as JSON lines and in TensorBoard. What a killed run logged past its last checkpoint is cut off first."""
 
     def __init__(self, path: Path, board: SummaryWriter, step: int) -> None:
-        kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step] if path.is_file() else []
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        kept = [line for line in lines if _step_of(line) <= step]
         checkpoint.write_atomically(path, "".join(f"{line}\n" for line in kept))
         self._file = path.open("a", encoding="utf-8")
         self._board = board
@@ -199,6 +218,13 @@ class _Log:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except ValueError:  # a line that a full disk or a power cut left half written
+        return math.inf
 
 
 def _preview(

@@ -20,6 +20,7 @@ from translate.gan.objectives import OBJECTIVES
 from translate.models import MODELS, System
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -80,7 +81,7 @@ class Optimiser(Section):
     """AdamW. The learning rate rises linearly over `warmup` steps and then follows `schedule` down to `final` times its value."""
 
     lr: float = Field(default=2e-4, gt=0)
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[Decay, Decay] = (0.5, 0.999)
     weight_decay: float = Field(default=0, ge=0)
     warmup: int = Field(default=0, ge=0)
     schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -113,8 +114,8 @@ class Recipe(Section):
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     channels_last: bool = False
     clip: float = Field(default=0, ge=0)
-    """Largest norm of the generator's gradient; 0: no limit."""
-    ema: float = Field(default=0.999, ge=0, lt=1)
+    """Largest norm of a player's gradient; 0: no limit."""
+    ema: Decay = 0.999
     workers: int = Field(default=1, ge=0)
     log_every: Count = 50
     checkpoint_every: Count = 1000
@@ -159,6 +160,8 @@ class Recipe(Section):
             _make(NETWORKS, critic.network), _make(OBJECTIVES, critic.objective), _make(CONSTRAINTS, critic.constraint)
         )
         model: System = _make(MODELS, self.model, _make(NETWORKS, self.generator), adversary)
+        for player in self.optimisers:
+            known(player, dict.fromkeys((*model.players, "critic")), "player in [optimisers]")
         missing = [player for player in model.players if player not in self.optimisers]
         if missing:
             raise ValueError(f"recipe {self.name}: no [optimisers.{missing[0]}] for a player of model {self.model.name!r}")
