@@ -5,9 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from translate.data import paired
-from translate.data.paired import Pair, Restoration, Sources, find, find_pairs, read, split, transplant, validation
+from translate.data.damage import Damage
+from translate.data.paired import (
+    Pair,
+    Restoration,
+    Sources,
+    find,
+    find_pairs,
+    read,
+    split,
+    start_worker,
+    transplant,
+    validation,
+)
 
 
 def write(path: Path, value: int, size: tuple[int, int] = (40, 30)) -> Path:
@@ -130,6 +143,62 @@ def test_validation_holds_whole_fixed_pictures(tmp_path: Path) -> None:
     assert sets["noise25"][0].x.shape == (1, 3, 30, 40)
     assert sets["noise25"][1].x.equal(again["noise25"][1].x)
     assert sets["clean"][0].x.equal(sets["clean"][0].y)
+
+
+def test_large_pictures_are_measured_in_the_middle_and_tiny_ones_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paired, "MEASURED", 20)
+    held = [write(tmp_path / "large.png", 1), write(tmp_path / "tiny.png", 2, (40, 10))]
+    sets = validation(Sources([], [], held_clean=held), False)
+    assert [picture.x.shape[2:] for picture in sets["clean"]] == [(20, 20)]
+    assert sets["clean"][0].y[0].equal(paired.to_tensor(read(held[0])[5:25, 10:30]))
+    assert validation(Sources(held, []), False) == {}
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bit_grey_keeps_its_range(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(np.arange(256, dtype=np.uint16).reshape(16, 16) * 257).save(tmp_path / f"p.{suffix}")
+    assert np.array_equal(read(tmp_path / f"p.{suffix}")[..., 0], np.arange(256).reshape(16, 16))
+
+
+def test_pictures_without_a_known_range_are_named(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "p.tif")
+    with pytest.raises(ValueError, match=r"p\.tif"):
+        read(tmp_path / "p.tif")
+
+
+def test_a_joined_picture_of_one_column_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"p\.png"):
+        split(np.zeros((3, 1, 3), np.uint8), None, False, tmp_path / "p.png")
+
+
+def test_partners_that_do_not_match_are_told_before_training(tmp_path: Path) -> None:
+    pair = Pair(write(tmp_path / "A" / "p.png", 1), write(tmp_path / "B" / "p.png", 1, (41, 30)))
+    with pytest.raises(ValueError, match="partner"):
+        Restoration(Sources([], [pair])).preload()
+
+
+def test_overlays_are_no_photographs(tmp_path: Path) -> None:
+    write(tmp_path / "marks" / "m.png", 1)
+    with pytest.raises(ValueError, match="no pictures"):
+        find(tmp_path, ["clean"], [], ["marks"], 0)
+    write(tmp_path / "p.png", 1)
+    assert find(tmp_path, ["clean"], [], ["marks"], 0).clean == [tmp_path / "p.png"]
+
+
+def test_nothing_left_to_train_on_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "p.png", 1)
+    with pytest.raises(ValueError, match="holdout"):
+        find(tmp_path, [], [], [], holdout=1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_samples_are_the_same_from_any_number_of_workers(tmp_path: Path, workers: int) -> None:
+    data = Restoration(both(tmp_path), size=24, damage=Damage(untouched=0, noise=0, marked=0))
+    loader = DataLoader(data, 1, sampler=range(8), num_workers=workers, worker_init_fn=start_worker)
+    for index, batch in enumerate(loader):
+        assert batch.x[0].equal(data[index].x), index
 
 
 def test_tensors_span_minus_one_to_one() -> None:

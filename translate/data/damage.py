@@ -252,6 +252,9 @@ def read_overlays(folder: Path) -> list[NDArray[np.uint8]]:
         picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if picture is None:
             raise ValueError(f"{path} cannot be read as a PNG overlay")
-        has_alpha = picture.ndim == 3 and picture.shape[2] == 4
-        found.append(np.ascontiguousarray(picture[..., 3] if has_alpha else picture.reshape(*picture.shape[:2], -1).max(axis=2)))
+        if picture.dtype == np.uint16:
+            picture = (picture / 257).round().astype(np.uint8)
+        planes = picture.reshape(*picture.shape[:2], -1)
+        told_by_alpha = planes.shape[2] == 4 and planes[..., 3].min() < planes[..., 3].max()
+        found.append(np.ascontiguousarray(planes[..., 3] if told_by_alpha else planes[..., :3].max(axis=2)))
     return found

@@ -6,7 +6,8 @@ same sample 1,000.
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+import struct
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +28,9 @@ Pixels = NDArray[np.uint8]
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 CACHE_BYTES = 3 << 30
+MEASURED = 1024
+"""Largest side of a validation picture, in pixels."""
+SSIM_WINDOW = 11
 
 
 class Paired(NamedTuple):
@@ -61,7 +65,7 @@ class Sources:
 
 
 def find(
-    root: Path, clean: Iterable[str], pairs: Iterable[str], overlays: Iterable[str], holdout: float, target_first: bool = False
+    root: Path, clean: Iterable[str], pairs: Iterable[str], overlays: Sequence[str], holdout: float, target_first: bool = False
 ) -> Sources:
     """Looks through `root` for the named folders, of which some may be missing.
 
@@ -75,11 +79,14 @@ def find(
     couples = [pair for name in pairs for pair in find_pairs(root / name)]
     if not photographs and not couples:
         couples = find_pairs(root) if (root / "A").is_dir() and (root / "B").is_dir() else []
-        photographs = [] if couples else pictures(root)
+        marks = [root / name for name in overlays]
+        photographs = [] if couples else [path for path in pictures(root) if not any(map(path.is_relative_to, marks))]
     if not photographs and not couples:
         raise ValueError(f"--data {root} holds no pictures ({', '.join(sorted(SUFFIXES))}): nothing to train on")
     if target_first and any(pair.target for pair in couples):
         raise ValueError("target_first is for joined pictures; with folders A and B, swap the folders")
+    if all(_held(path, holdout) for path in (*photographs, *(pair.source for pair in couples))):
+        raise ValueError(f"--data {root}: all pictures are held out for validation; add some, or lower data.holdout")
     return Sources(
         clean=[path for path in photographs if not _held(path, holdout)],
         pairs=[pair for pair in couples if not _held(pair.source, holdout)],
@@ -131,6 +138,9 @@ class Restoration(Dataset[Paired]):
             size += self._cache[path].nbytes
             if size > CACHE_BYTES:
                 break
+        for pair in self.sources.pairs:
+            if all(path in self._cache for path in pair if path):
+                self._pair(pair)  # partners that do not match are told now, not in the middle of the training
 
     def __getitem__(self, index: int) -> Paired:
         rng = np.random.default_rng((self.seed, index))
@@ -171,8 +181,13 @@ def read(path: Path) -> Pixels:
     """A picture file as RGB `[H, W, 3]` uint8, turned as its EXIF says. Raises `ValueError` naming the file."""
     try:
         with Image.open(path, formats=FORMATS) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (OSError, Image.DecompressionBombError) as error:
+            turned = ImageOps.exif_transpose(picture)
+            if turned.mode.startswith("I;16"):  # Pillow would clip it at 255
+                turned = Image.fromarray((np.asarray(turned) / 257).round().astype(np.uint8))
+            if turned.mode in ("I", "F"):
+                raise ValueError(f"pixels of mode {turned.mode} have no known range; save it with 8 or 16 bits")
+            return np.asarray(turned.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, TypeError, struct.error, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be read as a picture: {error}") from error
 
 
@@ -180,6 +195,8 @@ def split(source: Pixels, target: Pixels | None, target_first: bool, path: Path)
     """The two pictures of a pair, cut out of a joined one where there is no second file."""
     if target is None:
         half = source.shape[1] // 2
+        if not half:
+            raise ValueError(f"{path} is one pixel wide: no two pictures side by side")
         source, target = source[:, :half], source[:, half : 2 * half]
         return (target, source) if target_first else (source, target)
     if source.shape != target.shape:
@@ -211,17 +228,24 @@ def transplant(damaged: Pixels, clean: Pixels, other: Pixels) -> Pixels:
 
 
 def validation(sources: Sources, target_first: bool, limit: int = 16) -> dict[str, list[Paired]]:
-    """Held-out pictures, whole and fixed: `old` (pairs), `noise25` (Gaussian, deviation 25/255) and `clean` (untouched)."""
+    """Held-out pictures, fixed: `old` (pairs), `noise25` (Gaussian, deviation 25/255) and `clean` (untouched).
+
+    Of large ones the middle alone, so that scans of any size fit into memory; empty where nothing can be measured.
+    """
     sets: dict[str, list[Paired]] = {}
     pairs = [
-        split(read(pair.source), read(pair.target) if pair.target else None, target_first, pair.source)
+        couple
         for pair in sources.held_pairs[:limit]
+        for couple in _measurable(
+            *split(read(pair.source), read(pair.target) if pair.target else None, target_first, pair.source)
+        )
     ]
-    photographs = [read(path) for path in _spread(sources.held_clean, limit)]
+    photographs = [picture for path in _spread(sources.held_clean, limit) for (picture,) in _measurable(read(path))]
     if not pairs:
         damage = Damage(sources.overlays, untouched=0, noise=0, marked=0.5)
         pairs = [damage(photograph, np.random.default_rng((1, k))) for k, photograph in enumerate(photographs)]
-    sets["old"] = [_paired(x, y) for x, y in pairs]
+    if pairs:
+        sets["old"] = [_paired(x, y) for x, y in pairs]
     if photographs:
         rngs = [np.random.default_rng((2, k)) for k in range(len(photographs))]
         sets["noise25"] = [
@@ -232,13 +256,21 @@ def validation(sources: Sources, target_first: bool, limit: int = 16) -> dict[st
     return sets
 
 
+def _measurable(*pictures: Pixels) -> Iterator[tuple[Pixels, ...]]:
+    """The middle of equal pictures, or nothing where they are too small for the window of SSIM."""
+    height, width = pictures[0].shape[:2]
+    if min(height, width) >= SSIM_WINDOW:
+        top, left = max(0, height - MEASURED) // 2, max(0, width - MEASURED) // 2
+        yield tuple(picture[top : top + MEASURED, left : left + MEASURED] for picture in pictures)
+
+
 def to_tensor(picture: Pixels) -> Tensor:
     """`[H, W, 3]` uint8 to `[3, H, W]` float32 in -1..1."""
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float().div_(127.5).sub_(1)
 
 
 def start_worker(_: int) -> None:
-    """Keeps OpenCV from starting as many threads in every worker as the machine has processors."""
+    """Ends OpenCV's threads: every worker would have as many as the machine has processors, and no fork survives them."""
     cv2.setNumThreads(1)
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
