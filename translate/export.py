@@ -52,15 +52,16 @@ def export(network: nn.Module, card: Card, path: Path) -> Path:
     if card.tiling == "exact":
         check_reach(network, card.reach, card.stride, card.scale)
     translator = Translator(network, card.stride, card.scale).eval()
+    model = _trace(translator, card).SerializeToString()
+    check_parity(translator, model)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(suffix=".onnx", prefix=f".{path.stem}.", dir=path.parent)
     partial = Path(name)
     try:
-        os.close(handle)
-        onnx.save(_trace(translator, card), partial)
-        check_parity(translator, partial)
-        with partial.open("rb") as file:
+        with os.fdopen(handle, "wb") as file:
+            file.write(model)
+            file.flush()
             os.fsync(file.fileno())
         partial.chmod(0o644)
         partial.replace(path)
@@ -69,9 +70,9 @@ def export(network: nn.Module, card: Card, path: Path) -> Path:
     return path
 
 
-def check_parity(translator: nn.Module, path: Path, sizes: Sequence[tuple[int, int, int]] = SIZES) -> float:
+def check_parity(translator: nn.Module, model: bytes, sizes: Sequence[tuple[int, int, int]] = SIZES) -> float:
     """The largest difference between ONNX Runtime and PyTorch over `sizes`. Raises `ExportError` above `TOLERANCE`."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
     worst = 0.0
     for batch, height, width in sizes:

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from translate.cli.needs import train_extra
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -20,7 +22,8 @@ def export(
 
     translate-export runs/restore --out weights/restore.onnx
     """
-    from translate.export import ExportError
+    with train_extra():
+        from translate.export import ExportError
 
     console = Console(stderr=True)
     try:
@@ -39,14 +42,16 @@ def export_run(run: Path, out: Path | None = None) -> Path:
     from translate.export import export as write
     from translate.modelcard import markdown
     from translate.runtime.card import Card
-    from translate.training.checkpoint import generator_weights, write_atomically
+    from translate.training.checkpoint import load_generator, write_atomically
     from translate.training.recipe import Recipe
 
     if not (run / "recipe.toml").is_file():
         raise ValueError(f"{run} is no run folder: it holds no recipe.toml")
+    if out is not None and out.suffix != ".onnx":
+        raise ValueError(f"--out {out} has to end in .onnx: translators are found by it")
     recipe = Recipe.load(run / "recipe.toml")
     network = recipe.build().translator
-    network.load_state_dict(generator_weights(run))
+    load_generator(network, run)
     best = run / "best.json"
     scores = json.loads(best.read_text(encoding="utf-8"))["scores"] if best.is_file() else {}
     reach = getattr(network, "reach", None)

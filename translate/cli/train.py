@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from translate.cli.needs import train_extra
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -27,9 +29,10 @@ def main(
     translate-train --resume runs/restore
     """
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    from translate.cli.export import export_run
-    from translate.export import ExportError
-    from translate.training.run import create, resume_run, train  # torch takes seconds: --help must not
+    with train_extra():  # torch takes seconds: --help must not
+        from translate.cli.export import export_run
+        from translate.export import ExportError
+        from translate.training.run import create, resume_run, train
 
     console = Console(stderr=True)
     try:
@@ -43,7 +46,7 @@ def main(
             raise ValueError("give a recipe, --data DIR and --out RUN, or --resume RUN")
         else:
             run = create(recipe, data, out, settings or [])
-        console.print(f"[bold]{run.recipe.name}[/]: {run.sources}", highlight=False, soft_wrap=True)
+        console.print(f"{run.recipe.name}: {run.sources}", highlight=False, markup=False, soft_wrap=True)
         progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -59,6 +62,8 @@ def main(
             began: list[tuple[float, int]] = []
 
             def report(step: int, losses: dict[str, float]) -> None:
+                if not began:  # neither the start nor the steps before a resume count for the time left
+                    progress.reset(task, completed=step)
                 began.append((time.monotonic(), step))
                 del began[:-100]
                 (t0, s0), (t1, s1) = began[0], began[-1]
