@@ -7,7 +7,7 @@ from torch import nn
 
 
 class EMA:
-    """Exponential moving average of a network's weights (Karras et al. 2018, section 4.1, for GANs).
+    """Exponential moving average of a network's weights (Karras et al. 2018, appendix A.1, for GANs).
 
     The decay rises to `decay` over the first steps, so that the random start is forgotten early.
     """

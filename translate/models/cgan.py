@@ -2,8 +2,8 @@
 
     G* = arg min_G max_D  λ_adv · L_cGAN(G, D) + λ_L1 · E‖y − G(x)‖₁ + λ_∇ · E‖∇y − ∇G(x)‖₁        (eq. 4, and the gradient term)
 
-The gradient term compares differences of neighbouring pixels (Mathieu et al. 2016, eq. 6 with α = 1): it asks for edges in
-the right place, and needs no network that somebody else trained.
+The gradient term compares differences of neighbouring pixels (after Mathieu et al. 2016, eq. 6 with α = 1, which drops their
+signs): it asks for edges in the right place, and needs no network that somebody else trained.
 """
 
 from typing import NamedTuple, Protocol
@@ -72,6 +72,7 @@ class CGAN(nn.Module):
 
 
 def gradient_difference(fake: Tensor, real: Tensor) -> Tensor:
-    """Mean absolute difference of the two pictures' horizontal and vertical differences (Mathieu et al. 2016, eq. 6, α = 1)."""
+    """Mean absolute difference of the two pictures' horizontal and vertical differences, signs and all: dark-to-light is
+    no light-to-dark (Mathieu et al. 2016, eq. 6, compares their absolute values)."""
     error = fake - real
     return (error[..., :, 1:] - error[..., :, :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
