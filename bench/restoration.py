@@ -30,6 +30,9 @@ from translate.training.recipe import Recipe
 
 Pixels = NDArray[np.uint8]
 
+LARGE = (4000, 3000)
+"""Width and height of the photograph that is timed."""
+
 
 class Case(NamedTuple):
     damaged: Pixels
@@ -52,12 +55,14 @@ def main(
     names = models or [name for name in Store().names() if Store().card(name).task == "restoration"]
     if not names:
         raise SystemExit("there is no restoration model: train one with translate-train restore.toml")
-    loaded = {name: translate.load(name) for name in names}
+    loaded = {Path(name).stem if name.endswith(".onnx") else name: translate.load(name) for name in names}
     ours: dict[str, Method] = {name: _ours(model) for name, model in loaded.items()}
     print(f"Machine: {platform.processor() or platform.machine()}, {usable_cpus()} CPUs. Sharpness: mean gradient, clean = 1.\n")
 
     old = list(_old_photographs(data, limit))
-    if old:
+    if not old:
+        print("No held-out pairs in this folder: nothing to measure on old photographs.\n")
+    else:
         _table(f"Synthetic old photographs, held out ({len(old)} pairs)", old, OLD_METHODS | ours, out)
     photographs = [read(path) for path in _spread(pictures(data / unseen), min(limit, 24))]
     if not photographs:
@@ -170,7 +175,7 @@ def _twelve_megapixels(model: Model, photographs: Sequence[Pixels]) -> float:
     """Seconds from a 4000×3000 JPEG file to a restored JPEG file."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source.jpg"
-        big = cv2.resize(photographs[0], (4000, 3000), interpolation=cv2.INTER_CUBIC)
+        big = cv2.resize(photographs[0], LARGE, interpolation=cv2.INTER_CUBIC)
         Image.fromarray(big).save(source, quality=92)
         began = time.perf_counter()
         model(source).save(Path(folder) / "restored.jpg")
