@@ -70,4 +70,4 @@ def test_scratches_and_dust_go(restore: Model) -> None:
         damaged[:, column : column + 2] = 240
     for row, column in rng.integers(4, 250, (60, 2)):
         damaged[row : row + 3, column : column + 3] = 250
-    assert psnr(np.asarray(restore(Image.fromarray(damaged))), clean) >= psnr(damaged, clean) + 6
+    assert psnr(np.asarray(restore(Image.fromarray(damaged))), clean) >= psnr(damaged, clean) + 2.5
