@@ -5,7 +5,6 @@ DIR is the folder that `restore.toml` is trained from; only pictures that traini
 
 import io
 import math
-import os
 import platform
 import tempfile
 import time
@@ -22,7 +21,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 import translate
 from translate.data.damage import gaussian_noise
-from translate.data.paired import find, pictures, read, split, to_tensor
+from translate.data.paired import find, pictures, read, split, spread, to_tensor
 from translate.runtime.model import Model
 from translate.runtime.store import Store
 from translate.runtime.threads import usable_cpus
@@ -64,7 +63,7 @@ def main(
         print("No held-out pairs in this folder: nothing to measure on old photographs.\n")
     else:
         _table(f"Synthetic old photographs, held out ({len(old)} pairs)", old, OLD_METHODS | ours, out)
-    photographs = [read(path) for path in _spread(pictures(data / unseen), min(limit, 24))]
+    photographs = [read(path) for path in spread(pictures(data / unseen), min(limit, 24))]
     if not photographs:
         raise SystemExit(f"{data / unseen} holds no pictures: name a folder of clean photographs with --unseen")
     rng = np.random.default_rng(0)
@@ -182,10 +181,5 @@ def _twelve_megapixels(model: Model, photographs: Sequence[Pixels]) -> float:
         return time.perf_counter() - began
 
 
-def _spread(items: Sequence[Path], limit: int) -> Sequence[Path]:
-    return items[:: max(1, -(-len(items) // limit))]
-
-
 if __name__ == "__main__":
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     typer.run(main)

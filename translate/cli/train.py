@@ -1,6 +1,5 @@
 """translate-train: from a recipe and a folder of pictures to an exported translator."""
 
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +27,6 @@ def main(
 
     translate-train --resume runs/restore
     """
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     with train_extra():  # torch takes seconds: --help must not
         from translate.cli.export import export_run
         from translate.export import ExportError

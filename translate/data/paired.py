@@ -5,7 +5,6 @@ same sample 1,000.
 """
 
 import hashlib
-import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -240,7 +239,7 @@ def validation(sources: Sources, target_first: bool, limit: int = 16) -> dict[st
             *split(read(pair.source), read(pair.target) if pair.target else None, target_first, pair.source)
         )
     ]
-    photographs = [picture for path in _spread(sources.held_clean, limit) for (picture,) in _measurable(read(path))]
+    photographs = [picture for path in spread(sources.held_clean, limit) for (picture,) in _measurable(read(path))]
     if not pairs:
         damage = Damage(sources.overlays, untouched=0, noise=0, marked=0.5)
         pairs = [damage(photograph, np.random.default_rng((1, k))) for k, photograph in enumerate(photographs)]
@@ -272,14 +271,13 @@ def to_tensor(picture: Pixels) -> Tensor:
 def start_worker(_: int) -> None:
     """Ends OpenCV's threads: every worker would have as many as the machine has processors, and no fork survives them."""
     cv2.setNumThreads(1)
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 
 def _paired(x: Pixels, y: Pixels) -> Paired:
     return Paired(to_tensor(x)[None], to_tensor(y)[None])
 
 
-def _spread(items: Sequence[Path], limit: int) -> Sequence[Path]:
+def spread(items: Sequence[Path], limit: int) -> Sequence[Path]:
     """At most `limit` of them, evenly over all folders."""
     return items[:: max(1, -(-len(items) // limit))]
 
