@@ -34,3 +34,12 @@ def test_reach_is_how_far_a_pixel_sees(blocks: tuple[int, ...]) -> None:
 def test_refuses_an_impossible_shape() -> None:
     with pytest.raises(ValueError, match="blocks"):
         Restorer(4, ())
+    with pytest.raises(ValueError, match="widest"):
+        Restorer(4, (1,), widest=3)
+
+
+def test_deep_levels_are_no_wider_than_the_widest() -> None:
+    network = Restorer(4, (0, 0, 1, 1), widest=8)
+    assert [down.out_channels for down in network.down] == [8, 8, 8]
+    x = torch.rand(1, 3, 16, 32) * 2 - 1
+    assert torch.equal(network(x), x)

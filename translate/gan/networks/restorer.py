@@ -4,6 +4,8 @@ No normalisation layer looks at the picture, so an output pixel depends on a fin
 commutes with shifts by multiples of `stride`: tiles that overlap by `reach` equal the whole picture exactly.
 """
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from translate.gan.networks.blocks import Residual
@@ -13,15 +15,19 @@ class Restorer(nn.Module):
     """U-Net (Ronneberger et al. 2015) with additive skips that predicts what to add to the picture (Zhang et al. 2017, DnCNN).
 
     Input and output `[N, 3, H, W]` in -1..1, H and W multiples of `stride`. Level i works at 1/2^(i+1) of the picture's
-    side with `width`·2^i channels; `blocks[i]` residual blocks stand on the way down and again on the way up, and
-    `blocks[-1]` at the bottom.
+    side with `width`·2^i channels, but never more than `widest`; `blocks[i]` residual blocks stand on the way down and again
+    on the way up, and `blocks[-1]` at the bottom. The deepest levels cost little and see far: what only the surroundings
+    tell (that a veil lies over the whole picture, say) is found there.
     """
 
-    def __init__(self, width: int = 32, blocks: tuple[int, ...] = (1, 1, 1, 2)) -> None:
+    def __init__(self, width: int = 32, blocks: tuple[int, ...] = (1, 1, 1, 1, 2), widest: int = 256) -> None:
         super().__init__()
-        if width < 1 or not blocks or min(blocks) < 0:
-            raise ValueError(f"Restorer needs width ≥ 1 and at least one level of blocks ≥ 0, not width={width}, blocks={blocks}")
-        widths = [width * 2**level for level in range(len(blocks))]
+        if width < 1 or widest < width or not blocks or min(blocks) < 0:
+            raise ValueError(
+                "Restorer needs 1 ≤ width ≤ widest and at least one level of blocks ≥ 0, "
+                f"not width={width}, widest={widest}, blocks={blocks}"
+            )
+        widths = [min(width * 2**level, widest) for level in range(len(blocks))]
         self.stride = 2 ** len(blocks)
         # On each way a 3×3 convolution at level i reaches 2^(i+1) pixels further; head and tail are one each at level 0.
         # Down and up stay within cells of `stride` pixels, of which a pixel at one end sees the other.
@@ -34,9 +40,9 @@ class Restorer(nn.Module):
         )
         self.head = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, width, 3, padding=1))
         self.encoder = nn.ModuleList(_stack(c, n) for c, n in zip(widths[:-1], blocks[:-1], strict=True))
-        self.down = nn.ModuleList(nn.Conv2d(c, 2 * c, 2, stride=2) for c in widths[:-1])
+        self.down = nn.ModuleList(nn.Conv2d(c, below, 2, stride=2) for c, below in pairwise(widths))
         self.bottom = _stack(widths[-1], blocks[-1])
-        self.up = nn.ModuleList(nn.Sequential(nn.Conv2d(2 * c, 4 * c, 1), nn.PixelShuffle(2)) for c in widths[:-1])
+        self.up = nn.ModuleList(nn.Sequential(nn.Conv2d(below, 4 * c, 1), nn.PixelShuffle(2)) for c, below in pairwise(widths))
         self.decoder = nn.ModuleList(_stack(c, n) for c, n in zip(widths[:-1], blocks[:-1], strict=True))
         tail = nn.Conv2d(width, 12, 3, padding=1)
         # Starts as the identity: the first thing it knows is to do no harm.
