@@ -42,7 +42,7 @@ class Restorer(nn.Module):
         self.encoder = nn.ModuleList(_stack(c, n) for c, n in zip(widths[:-1], blocks[:-1], strict=True))
         self.down = nn.ModuleList(nn.Conv2d(c, below, 2, stride=2) for c, below in pairwise(widths))
         self.bottom = _stack(widths[-1], blocks[-1])
-        self.up = nn.ModuleList(nn.Sequential(nn.Conv2d(below, 4 * c, 1), nn.PixelShuffle(2)) for c, below in pairwise(widths))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(below, c, 2, stride=2) for c, below in pairwise(widths))
         self.decoder = nn.ModuleList(_stack(c, n) for c, n in zip(widths[:-1], blocks[:-1], strict=True))
         tail = nn.Conv2d(width, 12, 3, padding=1)
         # Starts as the identity: the first thing it knows is to do no harm.
