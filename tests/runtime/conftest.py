@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import MakeModel
 from tests.folders import NAMES, draw
-from translate.runtime import model as model_module
+from translate.runtime import tiles
 
 
 @pytest.fixture
@@ -24,4 +24,4 @@ def blur(make_model: MakeModel) -> Path:
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_module, "SIDE", 24)
+    monkeypatch.setattr(tiles, "SIDE", 24)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.conftest import MakeModel
 from tests.runtime.pictures import random_picture
-from translate.runtime import model as model_module
+from translate.runtime import tiles
 from translate.runtime.model import Model
 from translate.runtime.picture import Picture
 
@@ -51,7 +51,7 @@ def test_tiles_equal_the_whole(
 ) -> None:
     picture = random_picture(height, width, channels=channels, bits=bits, seed=seed)
     model = Model.open(make_model(kind, size=size), threads=1)
-    assert height * width < 60 * 60 or len(model._grid(height, width)) > 1
+    assert height * width < 60 * 60 or len(model._grid(height, width, 0)) > 1
     difference = model(picture).pixels.astype(int) - whole(model, picture)
     assert np.abs(difference).max() <= (1 if bits == 8 else 3)  # 3 of 65535: 1/85 of the 1/255 promised
 
@@ -116,7 +116,7 @@ def test_a_consumed_picture_gives_its_memory(make_model: MakeModel, small_tiles:
 
 
 def test_a_consumed_picture_needs_little_more_than_a_band(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_module, "SIDE", 200)
+    monkeypatch.setattr(tiles, "SIDE", 200)
     picture, model = random_picture(1500, 2000, bits=16), Model.open(make_model("invert"))
     tracemalloc.start()
     model(picture, consume=True)
@@ -175,7 +175,7 @@ def test_alpha_is_carried_over(make_model: MakeModel, bits: int) -> None:
 def test_progress_counts_the_tiles(make_model: MakeModel, small_tiles: None) -> None:
     model, calls = Model.open(make_model("blur")), list[tuple[int, int]]()
     model(random_picture(60, 60), progress=lambda done, total: calls.append((done, total)))
-    total = len(model._grid(60, 60))
+    total = len(model._grid(60, 60, 0))
     assert total > 4
     assert calls == [(done, total) for done in range(1, total + 1)]
 
@@ -216,8 +216,8 @@ def test_noise_does_not_depend_on_the_tiles(
 ) -> None:
     picture, model = random_picture(height, width), Model.open(make_model("noisy"))
     in_one_piece = model(picture, seed=3).pixels
-    monkeypatch.setattr(model_module, "SIDE", 16)
-    assert len(model._grid(height, width)) > 1
+    monkeypatch.setattr(tiles, "SIDE", 16)
+    assert len(model._grid(height, width, 0)) > 1
     np.testing.assert_array_equal(model(picture, seed=3).pixels, in_one_piece)
 
 

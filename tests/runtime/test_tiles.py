@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translate.runtime.tiles import Grid, spans
+from translate.runtime.tiles import BYTES_PER_PIXEL, MEMORY, SIDE, Grid, side_beside, spans
 
 axes = {
     "length": st.integers(1, 3000),
@@ -62,6 +62,12 @@ def test_tiles_are_bounded_and_their_overlap_moderate(height: int, width: int) -
     assert max(padded) <= 1168**2
     assert sum(areas) < 2 * height * width
     assert len(grid) == len(areas)
+
+
+def test_large_pictures_have_smaller_tiles() -> None:
+    assert side_beside(36_000_000) == SIDE
+    assert SIDE > side_beside(600_000_000) > side_beside(2_000_000_000) == side_beside(20_000_000_000) > 1000
+    assert 600_000_000 + BYTES_PER_PIXEL * side_beside(600_000_000) ** 2 <= MEMORY
 
 
 @given(

@@ -15,7 +15,7 @@ from translate.runtime.errors import DeviceUnavailable, InvalidModel, PictureToo
 from translate.runtime.noise import draw, draw_seed
 from translate.runtime.picture import Picture
 from translate.runtime.threads import usable_cpus
-from translate.runtime.tiles import SIDE, Grid, Pixels, Span
+from translate.runtime.tiles import Grid, Pixels, Span, side_beside
 
 __all__ = ["WHOLE_LIMIT", "Model", "draw_seed", "read_card"]
 
@@ -109,7 +109,7 @@ class Model:
         in_place = consume and scale == 1 and source.flags.writeable
         if amount == 0:
             return picture.with_pixels(source if in_place else source.copy(), alpha=picture.alpha)
-        grid = self._grid(picture.height, picture.width)
+        grid = self._grid(picture.height, picture.width, source.nbytes)
         target = source if in_place else np.empty((picture.height * scale, picture.width * scale, source.shape[2]), source.dtype)
         seed = draw_seed() if seed is None else seed
         for done, (row, column, window) in enumerate(grid.windows(source), start=1):
@@ -123,9 +123,9 @@ class Model:
                 progress(done, len(grid))
         return picture.with_pixels(target, alpha=_enlarge(picture.alpha, scale))
 
-    def _grid(self, height: int, width: int) -> Grid:
+    def _grid(self, height: int, width: int, nbytes: int) -> Grid:
         if self.card.tiling == "exact":
-            return Grid.cut(height, width, reach=self.card.reach, stride=self.card.stride, side=SIDE)
+            return Grid.cut(height, width, reach=self.card.reach, stride=self.card.stride, side=side_beside(nbytes))
         if height * width > WHOLE_LIMIT:
             raise PictureTooLarge(
                 f"{self.card.name} must see a picture in one piece, and takes at most {WHOLE_LIMIT / 1e6:.1f} megapixels; "

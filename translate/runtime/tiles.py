@@ -1,5 +1,6 @@
 """Tiles: a picture of any size in pieces of bounded size, such that the pieces together equal the whole."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,8 +11,17 @@ import numpy.typing as npt
 Pixels = npt.NDArray[Any]
 """`[H, W, C]`, uint8 or uint16."""
 
-SIDE = 1280
-"""Side of a tile, context included, in pixels: a restorer takes some 250 bytes for each of its pixels, 400 MB in all."""
+SIDE = 1792
+"""Longest side of a square tile, context included, in pixels."""
+MEMORY = 1_000_000_000
+"""Bytes for a picture and the work on one of its tiles."""
+BYTES_PER_PIXEL = 220
+"""What a restorer takes for each pixel of a tile."""
+
+
+def side_beside(nbytes: int) -> int:
+    """Side of the square tiles of a picture that takes `nbytes` itself: the more it takes, the smaller they are."""
+    return min(SIDE, math.isqrt(max(MEMORY - nbytes, MEMORY // 4) // BYTES_PER_PIXEL))
 
 
 @dataclass(frozen=True)
