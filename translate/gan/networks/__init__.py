@@ -2,7 +2,22 @@
 
 from torch import nn
 
+from translate.gan.networks.autoencoder import AutoencoderCritic
+from translate.gan.networks.dcgan import DCGANCritic, DCGANGenerator
+from translate.gan.networks.mlp import MLPCritic, MLPGenerator
 from translate.gan.networks.patchgan import PatchGAN
+from translate.gan.networks.resnet import ResNet
 from translate.gan.networks.restorer import Restorer
+from translate.gan.networks.unet import UNet
 
-NETWORKS: dict[str, type[nn.Module]] = {"patchgan": PatchGAN, "restorer": Restorer}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "mlp-generator": MLPGenerator,
+    "mlp-critic": MLPCritic,
+    "dcgan-generator": DCGANGenerator,
+    "dcgan-critic": DCGANCritic,
+    "autoencoder-critic": AutoencoderCritic,
+    "unet": UNet,
+    "resnet": ResNet,
+    "patchgan": PatchGAN,
+    "restorer": Restorer,
+}

@@ -1,6 +1,95 @@
 """Blocks that several networks share."""
 
+from collections.abc import Callable, Iterable, Sequence
+
 from torch import Tensor, nn
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "instance": lambda channels: nn.GroupNorm(channels, channels, affine=False),
+    "layer": lambda channels: nn.GroupNorm(1, channels),
+    "none": lambda channels: nn.Identity(),
+}
+
+
+def norm(kind: str, channels: int) -> nn.Module:
+    """A normalisation of `[N, channels, H, W]`:
+
+    - `batch`: over samples and places (Ioffe & Szegedy 2015), affine, with running statistics for `eval`;
+    - `instance`: over the places of one channel of one sample (Ulyanov et al. 2016), not affine, as there and in
+      pix2pix's and CycleGAN's PyTorch code. Needs more than one place;
+    - `layer`: over all of one sample (Ba et al. 2016), with one scale and one shift for each channel, so that pictures may
+      have any size;
+    - `none`.
+    """
+    # As group normalisation with one channel a group, because on a CPU at batch 1 the backward pass of InstanceNorm2d
+    # returns wrong values where the gradient is channels_last.
+    check_choice(kind, NORMS, "norm")
+    return NORMS[kind](channels)
+
+
+def biased(kind: str) -> bool:
+    """Whether a layer before this norm needs a bias: a mean taken channel by channel removes it again."""
+    check_choice(kind, NORMS, "norm")
+    return kind not in ("batch", "instance")
+
+
+def upsampling(kind: str, inputs: int, outputs: int, kernel: int = 4, bias: bool = True) -> nn.Module:
+    """`[N, inputs, H, W]` to `[N, outputs, 2H, 2W]`:
+
+    - `transposed`: a transposed convolution of stride 2. Kernel 4 covers every pixel but the border's by 2×2 places, kernel 3
+      by 1, 2 or 4 in turn: the weights have to learn to undo that, and what they leave is a checkerboard;
+    - `resize`: nearest neighbour, then a 3×3 convolution, which covers all alike (Odena et al. 2016), even at the border,
+      which is repeated.
+    """
+    check_choice(kind, ("transposed", "resize"), "upsample")
+    if kind == "transposed":
+        return nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=1, output_padding=kernel % 2, bias=bias)
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="replicate", bias=bias)
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), convolution)
+
+
+def halvings(size: int) -> tuple[int, int]:
+    """How often a square of `size` pixels is halved, and what is left: 4 to 7 pixels (64 → 4 times, 4; 28 → 2 times, 7)."""
+    times = max(size // 4, 1).bit_length() - 1
+    if times < 1 or size % 2**times:
+        raise ValueError(
+            f"size {size} cannot be halved down to 4 to 7 pixels; take 8, 16, 28, 32, 64 or 128, or pad to one of them"
+        )
+    return times, size >> times
+
+
+def initialise(module: nn.Module) -> None:
+    """For `network.apply`: weights from N(0, 0.02), biases 0, scales of norms from N(1, 0.02) (Radford et al. 2016, section 4;
+    Isola et al. 2017, appendix 6.2)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, 0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm) and module.affine:
+        nn.init.normal_(module.weight, 1, 0.02)
+    else:
+        return
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def check_samples(x: Tensor, shape: Sequence[int], what: str) -> None:
+    """Raises `ValueError` unless `x` is `[N, *shape]`."""
+    if x.shape[1:] != tuple(shape):
+        wanted = ", ".join(["N", *map(str, shape)])
+        raise ValueError(f"{what} has to be [{wanted}], not {list(x.shape)}")
+
+
+def check_choice(kind: str, choices: Iterable[str], what: str) -> None:
+    """Raises `ValueError`, listing the choices, where `kind` is none of them."""
+    if kind not in choices:
+        raise ValueError(f"unknown {what} {kind!r}; choose from {', '.join(choices)}")
+
+
+def check_counts(what: str, **counts: int) -> None:
+    """Raises `ValueError`, naming it, for a count below 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{what}: {name} has to be 1 or more, not {count}")
 
 
 class Residual(nn.Module):

@@ -1,0 +1,94 @@
+"""DCGAN: convolutional generator and critic (Radford et al. 2016, section 3 and fig. 1).
+
+No pooling: strided convolutions. No fully connected hidden layers. A norm everywhere but at G's output and D's input. ReLU in
+G, tanh at its end, LeakyReLU 0.2 in D. Weights start from N(0, 0.02).
+"""
+
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from translate.gan.networks import blocks
+
+
+class DCGANGenerator(nn.Module):
+    """G: z `[N, latent]` → pictures `[N, channels, size, size]` in -1..1.
+
+    z becomes 4×4 places, or 5 to 7 where the `size` asks for it (28 = 7·2·2), and is doubled up to `size`; the last hidden
+    layer has `width` channels, each one before it twice as many (the paper: 128 at 64 px). One-hot class labels come beside z,
+    so `latent` counts them too. `upsample` "resize" avoids what "transposed" risks: checkerboards.
+    """
+
+    def __init__(
+        self,
+        latent: int = 100,
+        channels: int = 1,
+        size: int = 16,
+        width: int = 64,
+        norm: str = "batch",
+        upsample: str = "transposed",
+    ) -> None:
+        super().__init__()
+        blocks.check_counts("DCGANGenerator", latent=latent, channels=channels, width=width)
+        self.latent = latent
+        times, start = blocks.halvings(size)
+        widths = [width * 2**k for k in reversed(range(times))]
+        bias = blocks.biased(norm)
+        # On one pixel a transposed convolution is a linear map to each place by itself: nothing overlaps.
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(latent, widths[0], start, bias=bias),
+            blocks.norm(norm, widths[0]),
+            nn.ReLU(),
+        ]
+        for inputs, outputs in pairwise(widths):
+            layers += [blocks.upsampling(upsample, inputs, outputs, bias=bias), blocks.norm(norm, outputs), nn.ReLU()]
+        self.body = nn.Sequential(*layers, blocks.upsampling(upsample, width, channels), nn.Tanh())
+        self.apply(blocks.initialise)
+
+    def forward(self, z: Tensor) -> Tensor:
+        blocks.check_samples(z, (self.latent,), "DCGANGenerator: z")
+        return self.body(z[:, :, None, None])
+
+
+class DCGANCritic(nn.Module):
+    """D: pictures `[N, channels, size, size]` → scores `[N]`, linear in the last hidden layer.
+
+    Halves `size` down to 4 to 7 places, from `width` channels with twice as many each time. Under a penalty on single
+    samples' gradients `norm` must not be "batch", which mixes samples (Gulrajani et al. 2017, section 4: "layer"). One-hot
+    class labels come as constant maps beside the picture, so `channels` counts them too.
+    """
+
+    energy: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        channels: int = 1,
+        size: int = 16,
+        width: int = 64,
+        norm: str = "batch",
+        sigmoid: bool = False,
+    ) -> None:
+        super().__init__()
+        blocks.check_counts("DCGANCritic", channels=channels, width=width)
+        self.shape, self.sigmoid = (channels, size, size), sigmoid
+        times, end = blocks.halvings(size)
+        widths = [width * 2**k for k in range(times)]
+        bias = blocks.biased(norm)
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        for inputs, outputs in pairwise(widths):
+            convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
+            layers += [convolution, blocks.norm(norm, outputs), nn.LeakyReLU(0.2)]
+        self.body = nn.Sequential(*layers)
+        self.score = nn.Linear(widths[-1] * end * end, 1)
+        self.apply(blocks.initialise)
+
+    def features(self, x: Tensor) -> Tensor:
+        """`[N, F]`: the last hidden layer, flattened."""
+        blocks.check_samples(x, self.shape, "DCGANCritic: x")
+        return self.body(x).flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        score = self.score(self.features(x)).squeeze(1)
+        return torch.sigmoid(score) if self.sigmoid else score
