@@ -1,0 +1,80 @@
+"""ResNet: CycleGAN's generators, layer by layer."""
+
+import pytest
+import torch
+from torch import nn
+
+from translate.gan.networks import ResNet
+
+
+@pytest.mark.parametrize("blocks", [6, 9])
+def test_cyclegans_generators_counted_by_hand(blocks: int) -> None:
+    with torch.device("meta"):
+        network = ResNet(blocks=blocks)
+    ends = 49 * (3 * 64 + 64 * 3) + 3
+    middle = 9 * (64 * 128 + 128 * 256 + 256 * 128 + 128 * 64)
+    assert sum(p.numel() for p in network.parameters()) == ends + middle + blocks * 2 * 9 * 256 * 256
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "layer", "none"])
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+def test_shapes(norm: str, upsample: str) -> None:
+    network = ResNet(4, 2, 2, 1, norm, upsample)
+    y = network(torch.randn(1, 4, 2 * network.stride, 5 * network.stride))
+    assert y.shape == (1, 2, 8, 20)
+    assert y.abs().max() <= 1
+
+
+def test_a_norm_after_every_convolution_but_the_last() -> None:
+    network = ResNet(width=2, blocks=2)
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    assert len([m for m in network.modules() if isinstance(m, nn.GroupNorm)]) == len(convolutions) - 1
+    assert [type(layer) for layer in network.body[-2:]] == [nn.Conv2d, nn.Tanh]
+
+
+def test_a_block_adds_to_what_it_sees() -> None:
+    block = ResNet(width=2, blocks=1, norm="none").body[9]
+    for p in block.parameters():
+        nn.init.zeros_(p)
+    x = torch.randn(1, 8, 4, 4)
+    assert torch.equal(block(x), x)
+
+
+def test_the_border_is_mirrored() -> None:
+    """Zeros at the border would mark a flat picture."""
+    torch.manual_seed(0)
+    network = ResNet(width=4, blocks=2, norm="none", upsample="resize")
+    for m in network.modules():
+        if isinstance(m, nn.Conv2d):
+            m.weight.data.mul_(10)
+            if m.stride == (2, 2):
+                m.padding_mode, m.padding = "zeros", (0, 0)  # CycleGAN's d128 and d256 do pad with zeros: leave them out
+    pictures = [network.body[:3], *network.body[9:11]]
+    for part, channels in zip(pictures, (3, 16, 16), strict=True):
+        y = part(torch.ones(1, channels, 8, 8))
+        assert torch.allclose(y, y[:, :, :1, :1].expand_as(y), atol=1e-5)
+        assert y.any()
+
+
+@pytest.mark.parametrize(("upsample", "even"), [("transposed", False), ("resize", True)])
+def test_checkerboards_of_the_way_up(upsample: str, even: bool) -> None:
+    """A flat state behind the blocks, no norm: CycleGAN's transposed convolutions leave a pattern, resizing none."""
+    torch.manual_seed(0)
+    up = ResNet(width=4, blocks=1, norm="none", upsample=upsample).body[10:]
+    for p in up.parameters():
+        p.data.mul_(20)
+    inside = up(torch.ones(1, 16, 8, 8))[0, 0, 8:-8, 8:-8]
+    assert torch.allclose(inside, inside[0, 0], atol=1e-5) == even
+
+
+def test_a_finite_reach_is_not_claimed() -> None:
+    assert not hasattr(ResNet(width=1, blocks=1), "reach")
+
+
+def test_refusals() -> None:
+    with pytest.raises(ValueError, match="blocks"):
+        ResNet(blocks=0)
+    with pytest.raises(ValueError, match="norm"):
+        ResNet(norm="group")
+    with pytest.raises(ValueError, match="upsample"):
+        ResNet(upsample="bilinear")

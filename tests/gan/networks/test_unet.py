@@ -1,0 +1,82 @@
+"""U-Net: pix2pix's, layer by layer."""
+
+import pytest
+import torch
+from torch import nn
+
+from translate.gan.networks import UNet
+
+NORMED = (nn.BatchNorm2d, nn.GroupNorm)
+
+
+def test_pix2pix_at_256_pixels_counted_by_hand() -> None:
+    with torch.device("meta"):
+        network = UNet()
+    assert network.stride == 256
+    down = 3 * 64 + 64 * 128 + 128 * 256 + 256 * 512 + 4 * 512 * 512
+    up = 512 * 512 + 3 * 1024 * 512 + 1024 * 256 + 512 * 128 + 256 * 64 + 128 * 3
+    norms = 2 * (128 + 256 + 4 * 512) + 2 * (4 * 512 + 256 + 128 + 64)
+    assert sum(p.numel() for p in network.parameters()) == 16 * (down + up) + norms + (64 + 512 + 3)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "layer", "none"])
+@pytest.mark.parametrize("levels", [2, 3, 5])
+def test_shapes_down_to_a_single_place_at_batch_1(norm: str, levels: int) -> None:
+    network = UNet(4, 2, 2, levels, norm)
+    for sides in ((1, 1), (1, 3)):
+        x = torch.randn(1, 4, sides[0] * network.stride, sides[1] * network.stride)
+        y = network(x)
+        assert y.shape == (1, 2, *x.shape[2:])
+        assert y.abs().max() <= 1
+
+
+def test_no_norm_at_the_first_layer_the_bottom_and_the_output() -> None:
+    network = UNet(width=2, levels=5)
+    normed = [any(isinstance(m, NORMED) for m in stage.modules()) for stage in (*network.encoder, *network.decoder)]
+    assert normed == [False, True, True, True, False, True, True, True, True, False]
+
+
+def test_a_single_place_at_the_bottom_is_not_erased() -> None:
+    torch.manual_seed(0)
+    network = UNet(width=2, levels=3, norm="instance")
+    found = []
+    network.encoder[-1].register_forward_hook(lambda *call: found.append(call[2]))
+    network(torch.randn(1, 3, 8, 8))
+    assert found[0].shape == (1, 8, 1, 1)
+    assert found[0].any()
+
+
+@pytest.mark.parametrize(("levels", "wanted"), [(8, [0, 1, 2]), (7, [0, 1, 2]), (3, [0, 1])])
+def test_dropout_in_the_first_three_decoder_levels(levels: int, wanted: list[int]) -> None:
+    with torch.device("meta"):
+        network = UNet(width=1, levels=levels)
+    dropped = [k for k, stage in enumerate(network.decoder) for m in stage.modules() if isinstance(m, nn.Dropout) and m.p == 0.5]
+    assert dropped == wanted
+
+
+def test_dropout_acts_in_training_alone() -> None:
+    torch.manual_seed(0)
+    network, x = UNet(width=4, levels=3, norm="none"), torch.randn(1, 3, 8, 8)
+    assert not torch.equal(network(x), network(x))
+    network.eval()
+    assert torch.equal(network(x), network(x))
+
+
+def test_activations_are_the_papers() -> None:
+    network = UNet(width=1, levels=4)
+    assert all(m.negative_slope == 0.2 for m in network.encoder.modules() if isinstance(m, nn.LeakyReLU))
+    assert [type(stage[0]) for stage in network.decoder] == [nn.ReLU] * 4  # type: ignore[index]
+    assert [layer.out_channels for layer in network.encoder.modules() if isinstance(layer, nn.Conv2d)] == [1, 2, 4, 8]
+
+
+def test_a_finite_reach_is_not_claimed() -> None:
+    assert not hasattr(UNet(width=1, levels=2), "reach")
+
+
+def test_refusals() -> None:
+    with pytest.raises(ValueError, match="levels"):
+        UNet(levels=1)
+    with pytest.raises(ValueError, match="dropout"):
+        UNet(dropout=1)
+    with pytest.raises(ValueError, match="norm"):
+        UNet(norm="group")
