@@ -1,0 +1,107 @@
+"""Terms and layers that look at a whole batch, against hand calculations."""
+
+import math
+
+import pytest
+import torch
+
+from translate.gan.stabilisers import FeatureMatching, MinibatchDiscrimination, PullingAway, feature_matching, pulling_away
+
+
+def test_feature_matching_by_hand() -> None:
+    real = torch.tensor([[1.0, 0.0], [3.0, 2.0]], requires_grad=True)  # mean 2, 1
+    fake = torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 3.0]], requires_grad=True)  # mean 1, 1
+    loss = feature_matching(real, fake)
+    assert loss.item() == pytest.approx(1)
+    loss.backward()
+    assert real.grad is None
+    assert fake.grad is not None
+    assert torch.allclose(fake.grad, torch.tensor([[-2 / 3, 0.0]] * 3))
+    assert FeatureMatching(weight=5)(real, fake).item() == pytest.approx(5)
+
+
+def test_feature_matching_keeps_channels_and_places_apart() -> None:
+    real, fake = torch.zeros(2, 2, 1, 2), torch.ones(2, 2, 1, 2)
+    fake[:, 1] = -1  # a mean over everything would be 0
+    assert feature_matching(real, fake).item() == pytest.approx(4)
+    with pytest.raises(ValueError, match="one layer"):
+        feature_matching(torch.zeros(2, 3), torch.zeros(2, 1))
+
+
+def test_pulling_away_by_hand() -> None:
+    encodings = torch.tensor([[2.0, 0.0], [1.0, 1.0], [0.0, -3.0]])  # cos²: ½, 0, ½, each pair twice
+    assert pulling_away(encodings).item() == pytest.approx(2 * (0.5 + 0 + 0.5) / (3 * 2))
+    assert PullingAway(weight=3)(encodings).item() == pytest.approx(1)
+    assert PullingAway()(encodings).item() == pytest.approx(0.1 / 3)
+    assert pulling_away(encodings.view(3, 1, 2, 1)).item() == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("n", [2, 3, 8])
+def test_pulling_away_from_orthogonal_to_alike(n: int) -> None:
+    assert pulling_away(5 * torch.eye(n, 9)).item() == pytest.approx(0)
+    signs = torch.tensor([1.0, -1.0] * n)[:n, None]
+    assert pulling_away(signs * torch.arange(1.0, 6.0)).item() == pytest.approx(1)
+
+
+def test_pulling_away_has_the_right_gradient() -> None:
+    torch.manual_seed(0)
+    assert torch.autograd.gradcheck(pulling_away, torch.randn(4, 3, dtype=torch.float64, requires_grad=True))
+
+
+def test_pulling_away_survives_zeros_and_autocast() -> None:
+    encodings = torch.zeros(3, 2, requires_grad=True)
+    pulling_away(encodings).backward()
+    assert encodings.grad is not None
+    assert encodings.grad.isfinite().all()
+    torch.manual_seed(0)
+    encodings = torch.randn(5, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = pulling_away(encodings)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(pulling_away(encodings).item(), rel=1e-6)
+
+
+def test_pulling_away_needs_two() -> None:
+    with pytest.raises(ValueError, match="at least 2"):
+        pulling_away(torch.ones(1, 3))
+
+
+def test_minibatch_discrimination_by_hand() -> None:
+    layer = MinibatchDiscrimination(features=2, kernels=2, dims=2)
+    with torch.no_grad():  # M₁ = (f₁, f₂), M₂ = (f₁, 0)
+        layer.T.copy_(torch.tensor([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 0.0]]]))
+    f = torch.tensor([[0.0, 0.0], [1.0, 2.0], [0.0, 3.0]])
+    # Distances of kernel 1: 0–1: 3, 0–2: 3, 1–2: 2; of kernel 2: 1, 0, 1.
+    e = [math.exp(-k) for k in range(4)]
+    expected = torch.tensor([[2 * e[3], e[1] + 1], [e[3] + e[2], 2 * e[1]], [e[3] + e[2], 1 + e[1]]])
+    out = layer(f)
+    assert torch.equal(out[:, :2], f)
+    assert torch.allclose(out[:, 2:], expected, atol=1e-6)
+
+
+def test_minibatch_discrimination_tells_a_collapsed_batch() -> None:
+    torch.manual_seed(0)
+    layer = MinibatchDiscrimination(8, 3, 4)
+    alone, alike, varied = layer(torch.randn(1, 8)), layer(torch.ones(5, 8)), layer(100 * torch.randn(5, 8))
+    assert alone[:, 8:].abs().max() == 0
+    assert torch.allclose(alike[:, 8:], torch.full((5, 3), 4.0))
+    assert (varied[:, 8:] < 1).all()
+
+
+def test_minibatch_discrimination_learns() -> None:
+    torch.manual_seed(0)
+    layer = MinibatchDiscrimination(3, 2, 2).double()
+    f = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda f, _: layer(f), (f, layer.T))
+
+
+@pytest.mark.parametrize("kind", [FeatureMatching, PullingAway])
+@pytest.mark.parametrize("weight", [0, -1, math.nan, math.inf])
+def test_refuses_a_weight_that_is_none(kind: type, weight: float) -> None:
+    with pytest.raises(ValueError, match="weight"):
+        kind(weight)
+
+
+def test_refuses_sizes_below_one() -> None:
+    with pytest.raises(ValueError, match="kernels=0"):
+        MinibatchDiscrimination(4, 0, 2)
