@@ -4,9 +4,27 @@ import pytest
 import torch
 from torch import nn
 
-from translate.gan.adversary import Adversary
-from translate.gan.constraints import SpectralNorm, Unconstrained
-from translate.gan.objectives import Hinge, LeastSquares
+from translate.gan.adversary import Adversary, join, refuse_nonsense
+from translate.gan.constraints import Constraint, GradientPenalty, SpectralNorm, Unconstrained, WeightClipping
+from translate.gan.networks import AutoencoderCritic, DCGANCritic, MLPCritic, PatchGAN
+from translate.gan.objectives import (
+    EnergyBased,
+    Hinge,
+    LeastSquares,
+    LossSensitive,
+    NonSaturating,
+    Objective,
+    Relativistic,
+    Wasserstein,
+)
+from translate.gan.stabilisers import (
+    FeatureMatching,
+    HistoricalAveraging,
+    InstanceNoise,
+    LabelSmoothing,
+    PullingAway,
+    Stabiliser,
+)
 
 
 def make(constraint: Unconstrained | None = None) -> Adversary:
@@ -25,7 +43,7 @@ def test_the_critics_loss_reaches_the_critic_alone() -> None:
 def test_the_generators_loss_reaches_the_fake_alone() -> None:
     adversary = make()
     x, fake = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8, requires_grad=True)
-    adversary.generator(fake, condition=x).backward()
+    adversary.generator(fake, condition=x)["adversarial"].backward()
     assert fake.grad is not None
     assert fake.grad.abs().sum() > 0
     assert all(parameter.grad is None and parameter.requires_grad for parameter in adversary.parameters())
@@ -34,7 +52,7 @@ def test_the_generators_loss_reaches_the_fake_alone() -> None:
 def test_the_condition_matters() -> None:
     adversary = make()
     fake = torch.rand(1, 3, 8, 8)
-    one, other = (adversary.generator(fake, condition=torch.full((1, 3, 8, 8), value)) for value in (0.0, 1.0))
+    one, other = (adversary.generator(fake, condition=torch.full((1, 3, 8, 8), value))["adversarial"] for value in (0.0, 1.0))
     assert one.item() != pytest.approx(other.item())
 
 
@@ -45,3 +63,124 @@ def test_spectral_norm_divides_by_the_largest_singular_value() -> None:
         adversary.critic(torch.rand(4, 3, 3, 3), torch.rand(4, 3, 3, 3))
     for layer in (adversary.network[0], adversary.network[2]):  # type: ignore[index]
         assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_penalty_sees_the_sample_and_not_the_condition() -> None:
+    """For a linear critic λ(‖w‖ − 1)², where w are the sample's weights alone."""
+    critic = nn.Linear(5, 1, bias=False)
+    nn.init.constant_(critic.weight, 2)
+    adversary = Adversary(critic, Wasserstein(), GradientPenalty(weight=10))
+    losses = adversary.critic(torch.rand(7, 2), torch.rand(7, 2), condition=torch.rand(7, 3))
+    assert losses["penalty"].item() == pytest.approx(10 * (2 * 2**0.5 - 1) ** 2, rel=1e-5)
+
+
+def test_numbers_beside_pictures_become_planes() -> None:
+    joined = join(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 1, 2, 3))
+    assert joined.shape == (1, 3, 2, 3)
+    assert joined[0, :, 0, 0].tolist() == [1, 2, 0]
+    assert (joined[0, 1] == 2).all()
+
+
+def test_weights_are_clipped_after_each_step() -> None:
+    adversary = Adversary(nn.Linear(2, 1), Wasserstein(), WeightClipping(0.01))
+    adversary.after_step()
+    assert all(parameter.abs().max() <= 0.01 for parameter in adversary.parameters())
+    assert adversary.step == 1
+
+
+def test_distances_reach_the_loss_sensitive_objective() -> None:
+    critic = nn.Linear(2, 1, bias=False)
+    nn.init.zeros_(critic.weight)
+    adversary = Adversary(critic, LossSensitive(gamma=0), Unconstrained())
+    losses = adversary.critic(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]]))
+    assert losses["critic"].item() == pytest.approx(3)  # [Δ + 0 − 0]₊ with Δ = |1| + |2|
+    with pytest.raises(ValueError, match="pairs"):
+        adversary.critic(torch.rand(3, 2), torch.rand(2, 2))
+
+
+def test_fooled_exchanges_the_sides_and_freezes_the_critic() -> None:
+    adversary = Adversary(nn.Linear(1, 1), NonSaturating(), Unconstrained())
+    real, fake = torch.rand(4, 1, requires_grad=True), torch.rand(4, 1, requires_grad=True)
+    loss = adversary.fooled(real, fake)
+    loss.backward()
+    assert loss.item() == pytest.approx(NonSaturating().critic(adversary.network(fake), adversary.network(real)).item())
+    assert real.grad is not None
+    assert fake.grad is not None
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in adversary.parameters())
+
+
+def test_noise_fades_with_the_critics_steps() -> None:
+    adversary = Adversary(nn.Linear(2, 1), NonSaturating(), Unconstrained(), [InstanceNoise(1.0, steps=1)])
+    x = torch.zeros(4, 2)
+    noisy = adversary.generator(x)["adversarial"]
+    adversary.after_step()
+    quiet = adversary.generator(x)["adversarial"]
+    assert quiet.item() == pytest.approx(NonSaturating().generator(adversary.network(x)).item())
+    assert noisy.item() != pytest.approx(quiet.item())
+
+
+def test_smoothed_labels_change_the_critics_loss_alone() -> None:
+    torch.manual_seed(0)
+    critic, x = nn.Linear(2, 1), torch.rand(4, 2)
+    plain = Adversary(critic, NonSaturating(), Unconstrained())
+    smooth = Adversary(critic, NonSaturating(), Unconstrained(), [LabelSmoothing(0.2)])
+    assert smooth.critic(x, -x)["critic"].item() != pytest.approx(plain.critic(x, -x)["critic"].item())
+    assert smooth.generator(x)["adversarial"].item() == pytest.approx(plain.generator(x)["adversarial"].item())
+
+
+def test_terms_of_the_generator_are_its_own() -> None:
+    matching = Adversary(MLPCritic((2,), 8, 2), NonSaturating(), Unconstrained(), [FeatureMatching(2.0)])
+    real, fake = torch.rand(4, 2), torch.rand(4, 2)
+    apart = matching.network.features(real).mean(0) - matching.network.features(fake).mean(0)  # type: ignore[operator]
+    terms = matching.generator(fake, real=real)
+    assert terms["features"].item() == pytest.approx(2 * apart.square().sum().item(), rel=1e-4)
+    with pytest.raises(ValueError, match="real samples"):
+        matching.generator(fake)
+    pulling = Adversary(AutoencoderCritic((2,), 8, 2), EnergyBased(1.0), Unconstrained(), [PullingAway(0.1)])
+    assert set(pulling.generator(fake)) == {"adversarial", "pulling_away"}
+
+
+def test_history_holds_the_critic_back() -> None:
+    adversary = Adversary(nn.Linear(2, 1), NonSaturating(), Unconstrained(), [HistoricalAveraging(1.0)])
+    adversary.after_step()
+    with torch.no_grad():
+        adversary.network.weight.add_(1)  # type: ignore[operator]
+    losses = adversary.critic(torch.rand(4, 2), torch.rand(4, 2))
+    assert losses["history"].item() == pytest.approx(2, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("critic", "objective", "constraint", "stabilisers", "reason"),
+    [
+        (MLPCritic(), EnergyBased(1.0), Unconstrained(), [], "autoencoder"),
+        (AutoencoderCritic((2,)), Hinge(), Unconstrained(), [], "energies"),
+        (MLPCritic(sigmoid=True), Wasserstein(), WeightClipping(), [], "sigmoid"),
+        (MLPCritic(sigmoid=True), NonSaturating(), Unconstrained(), [], "sigmoid"),
+        (MLPCritic(), Wasserstein(), Unconstrained(), [], "Lipschitz"),
+        (DCGANCritic(norm="batch"), Wasserstein(), GradientPenalty(), [], "BatchNorm"),
+        (MLPCritic(), LossSensitive(), Unconstrained(), [], "gamma = 0"),
+        (MLPCritic(), Hinge(), Unconstrained(), [LabelSmoothing()], "labels"),
+        (PatchGAN(), Hinge(), Unconstrained(), [FeatureMatching()], "features"),
+        (MLPCritic(), Hinge(), Unconstrained(), [PullingAway()], "autoencoder"),
+        (MLPCritic(), Hinge(), Unconstrained(), [InstanceNoise(1, 2), InstanceNoise(1, 2)], "once"),
+    ],
+)
+def test_nonsense_is_refused_with_the_reason(
+    critic: nn.Module, objective: Objective, constraint: Constraint, stabilisers: list[Stabiliser], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        refuse_nonsense(critic, objective, constraint, stabilisers)
+
+
+@pytest.mark.parametrize(
+    ("critic", "objective", "constraint"),
+    [
+        (MLPCritic(sigmoid=True), LeastSquares(), Unconstrained()),
+        (DCGANCritic(norm="layer"), Wasserstein(), GradientPenalty()),
+        (DCGANCritic(norm="batch"), Wasserstein(), WeightClipping()),
+        (AutoencoderCritic((2,)), LossSensitive(), Unconstrained()),
+        (MLPCritic(), Relativistic(), SpectralNorm()),
+    ],
+)
+def test_what_makes_sense_is_let_through(critic: nn.Module, objective: Objective, constraint: Constraint) -> None:
+    refuse_nonsense(critic, objective, constraint, [])

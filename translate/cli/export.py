@@ -50,6 +50,8 @@ def export_run(run: Path, out: Path | None = None) -> Path:
     if out is not None and out.suffix != ".onnx":
         raise ValueError(f"--out {out} has to end in .onnx: translators are found by it")
     recipe = Recipe.load(run / "recipe.toml")
+    if recipe.about is None:
+        raise ValueError(f"{run} holds a generative system: it translates nothing, so there is no translator to export")
     network = recipe.build().translator
     load_generator(network, run)
     best = run / "best.json"

@@ -16,16 +16,18 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     recipe: Annotated[str | None, typer.Argument(help="A TOML recipe, or the name of one that is shipped: restore.toml")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of pictures")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of pictures, where the recipe learns from some")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to create")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the recipe, such as data.size=256")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder; nothing else need be given")] = None,
 ) -> None:
-    """Train a translator and export it.
+    """Train a translator and export it; or a generative system, of which previews/ shows what it draws.
 
     translate-train restore.toml --data photographs --out runs/restore --set steps=5000
 
     translate-train --resume runs/restore
+
+    translate-train wgan-gp-ring.toml --out runs/ring
     """
     with train_extra():  # torch takes seconds: --help must not
         from translate.cli.export import export_run
@@ -40,11 +42,11 @@ def main(
                     "--resume takes everything from the run folder: give no recipe, --data, --out or --set beside it"
                 )
             run = resume_run(resume)
-        elif recipe is None or data is None or out is None:
+        elif recipe is None or out is None:
             raise ValueError("give a recipe, --data DIR and --out RUN, or --resume RUN")
         else:
             run = create(recipe, data, out, settings or [])
-        console.print(f"{run.recipe.name}: {run.sources}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{run.recipe.name}: {run.task}", highlight=False, markup=False, soft_wrap=True)
         progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -71,12 +73,13 @@ def main(
                 if not console.is_terminal and step % run.recipe.log_every == 0:
                     console.print(f"step {step}/{run.recipe.steps}  {rate:.1f} pictures/s  {text}", highlight=False)
 
-            train(run, report)
-        exported = export_run(run.folder)
+            best = train(run, report)
+        # A generative system translates nothing, so there is nothing to export
+        result = export_run(run.folder) if run.recipe.about else best
     except KeyboardInterrupt:
         console.print(f"stopped; go on with: translate-train --resume {resume or out}", highlight=False)
         raise typer.Exit(130) from None
     except (ValueError, OSError, FloatingPointError, ExportError) as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
-    console.print(f"wrote {exported}", highlight=False)
+    console.print(f"wrote {result}", highlight=False)

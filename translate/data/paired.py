@@ -125,6 +125,8 @@ class Restoration(Dataset[Paired]):
     transplant: float = 0.5
     """Share of those pairs whose marks are moved onto another photograph, which multiplies few pairs."""
     target_first: bool = False
+    upright: bool = False
+    """Ready-made pairs are neither turned nor mirrored, because their marks have a direction, as film's scratches do."""
     damage: Damage = field(default_factory=Damage)
     _cache: dict[Path, Pixels] = field(default_factory=dict, repr=False)
 
@@ -148,7 +150,7 @@ class Restoration(Dataset[Paired]):
         return Paired(to_tensor(x), to_tensor(y))
 
     def _ready(self, rng: Generator) -> tuple[Pixels, Pixels]:
-        x, y = crop(self._pair(self.sources.pairs[int(rng.integers(len(self.sources.pairs)))]), self.size, rng)
+        x, y = crop(self._pair(self.sources.pairs[int(rng.integers(len(self.sources.pairs)))]), self.size, rng, self.upright)
         if rng.random() < self.transplant:
             other = self._clean(rng)
             return transplant(x, y, other), other
@@ -203,15 +205,15 @@ def split(source: Pixels, target: Pixels | None, target_first: bool, path: Path)
     return source, target
 
 
-def crop(pair: tuple[Pixels, ...], size: int, rng: Generator) -> tuple[Pixels, ...]:
-    """The same random square of every picture, mirrored and turned alike; smaller pictures are continued by reflection."""
+def crop(pair: tuple[Pixels, ...], size: int, rng: Generator, upright: bool = False) -> tuple[Pixels, ...]:
+    """The same random square of every picture, mirrored and turned alike unless `upright`; smaller ones go on by reflection."""
     height, width = pair[0].shape[:2]
     if min(height, width) < size:
         fill = (0, max(0, size - height), 0, max(0, size - width), cv2.BORDER_REFLECT)
         pair = tuple(cv2.copyMakeBorder(picture, *fill) for picture in pair)  # type: ignore[misc]
         height, width = pair[0].shape[:2]
     top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
-    turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
+    turns, mirrored = (0, False) if upright else (int(rng.integers(4)), rng.random() < 0.5)
     squares = (np.rot90(picture[top : top + size, left : left + size], turns) for picture in pair)
     return tuple(np.ascontiguousarray(square[:, ::-1] if mirrored else square) for square in squares)
 

@@ -1,11 +1,16 @@
 """Systems, one file each, readable as their paper's algorithm box."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from translate.models.bigan import BiGAN
 from translate.models.cgan import CGAN
+from translate.models.class_cgan import ClassCGAN
+from translate.models.dcgan import DCGAN
+from translate.models.infogan import InfoGAN
+from translate.models.vaegan import VAEGAN
 
 
 class System(Protocol):
@@ -32,4 +37,19 @@ class System(Protocol):
     def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> Any: ...
 
 
-MODELS: dict[str, type[System]] = {"cgan": CGAN}
+@runtime_checkable
+class Generative(Protocol):
+    """A system that draws samples from noise."""
+
+    def latent(self, n: int, classes: Tensor | None = None) -> Tensor:
+        """The generator's input for `n` samples; of the given classes, where it knows classes."""
+
+
+MODELS: dict[str, type[System]] = {
+    "bigan": BiGAN,
+    "cgan": CGAN,
+    "class-cgan": ClassCGAN,
+    "dcgan": DCGAN,
+    "infogan": InfoGAN,
+    "vaegan": VAEGAN,
+}

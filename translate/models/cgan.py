@@ -67,7 +67,8 @@ class CGAN(nn.Module):
         if self.gradient:
             terms["gradient"] = self.gradient * gradient_difference(out.fake, batch.y)
         if self.adversarial:
-            terms["adversarial"] = self.adversarial * self.D.generator(out.fake, condition=batch.x)
+            adversarial = self.D.generator(out.fake, condition=batch.x, real=batch.y)
+            terms |= {name: self.adversarial * term for name, term in adversarial.items()}
         return terms
 
 

@@ -1,11 +1,31 @@
-"""Measures of translated pictures against their targets."""
+"""Measures of translated pictures against their targets, and the sheet that shows them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from translate.models import System
+
+Pixels = NDArray[np.uint8]
+
+
+class Judge(Protocol):
+    """How the loop measures what it trains. `network` is the averaged copy of `model.translator`."""
+
+    @property
+    def measures(self) -> Sequence[str]:
+        """The names of the scores; none where there is nothing to measure on."""
+
+    def scores(self, model: System, network: nn.Module, device: torch.device) -> dict[str, float]: ...
+
+    def sheet(self, model: System, network: nn.Module, device: torch.device) -> Pixels:
+        """A picture `[H, W, 3]` to look at, of the same inputs each time."""
 
 
 class Paired(Protocol):
@@ -16,6 +36,35 @@ class Paired(Protocol):
 
     @property
     def y(self) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Translations:
+    """Judges a translator by held-out pictures with known targets, in named sets."""
+
+    sets: Mapping[str, Sequence[Paired]]
+
+    @property
+    def measures(self) -> list[str]:
+        return [f"{name}/{key}" for name in self.sets for key in ("psnr", "ssim")]
+
+    def scores(self, model: System, network: nn.Module, device: torch.device) -> dict[str, float]:
+        return {
+            f"{name}/{key}": value
+            for name, pictures in self.sets.items()
+            for key, value in quality(network, pictures, device).items()
+        }
+
+    def sheet(self, model: System, network: nn.Module, device: torch.device) -> Pixels:
+        """Rows of source, translation and target."""
+        rows = []
+        for pictures in self.sets.values():
+            for picture in pictures[:2]:
+                shown = (picture.x.to(device), translate(network, picture.x.to(device)), picture.y.to(device))
+                strip = torch.cat([t[0, :, :320, :320] for t in shown], dim=2)
+                rows.append(((strip + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())
+        width = max(row.shape[1] for row in rows)
+        return np.concatenate([np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0))) for row in rows])
 
 
 @torch.no_grad()

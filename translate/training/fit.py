@@ -3,17 +3,16 @@
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from PIL import Image
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW, Optimizer, RMSprop
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
@@ -21,18 +20,8 @@ from translate.gan.adversary import Adversary
 from translate.gan.stabilisers import EMA
 from translate.models import System
 from translate.training import checkpoint
-from translate.training.evaluate import quality, translate
+from translate.training.evaluate import Judge
 from translate.training.recipe import Recipe
-
-
-class Batch(Protocol):
-    """What every data set yields: a tuple of tensors with x, the source, and y, the target."""
-
-    @property
-    def x(self) -> Tensor: ...
-
-    @property
-    def y(self) -> Tensor: ...
 
 
 class Status(NamedTuple):
@@ -46,15 +35,14 @@ def fit(
     recipe: Recipe,
     run: Path,
     data: Dataset[Any],
-    validation: Mapping[str, Sequence[Any]],
+    judge: Judge,
     start_worker: Callable[[int], None] | None = None,
     report: Callable[[Status], None] = lambda status: None,
 ) -> Path:
     """Trains until `recipe.steps`, from the latest checkpoint in `run` if there is one, and returns the best checkpoint."""
     fabric = launcher(recipe)
-    measures = [f"{name}/{key}" for name in validation for key in ("psnr", "ssim")]
-    if measures and recipe.select and recipe.select not in measures:
-        raise ValueError(f"select = {recipe.select!r} is not measured on this data; choose from {', '.join(measures)}")
+    if judge.measures and recipe.select and recipe.select not in judge.measures:
+        raise ValueError(f"select = {recipe.select!r} is not measured on this data; choose from {', '.join(judge.measures)}")
     model = recipe.build()
     if recipe.start:
         checkpoint.load_generator(model.translator, recipe.start)
@@ -82,14 +70,13 @@ def fit(
             if done % recipe.log_every == 0:
                 log.write(done, losses | {"lr": recipe.optimisers["generator"].learning_rate(step, recipe.steps)})
             last = done == recipe.steps
-            if validation and (last or done % recipe.validate_every == 0):
-                scores = {
-                    f"{name}/{key}": value
-                    for name, pictures in validation.items()
-                    for key, value in quality(ema.network, pictures, fabric.device).items()
-                }
+            if judge.measures and (last or done % recipe.validate_every == 0):
+                scores = judge.scores(model, ema.network, fabric.device)
                 log.write(done, scores)
-                _preview(run / "previews" / f"{done:08d}.png", ema.network, validation, fabric.device, board, done)
+                sheet = judge.sheet(model, ema.network, fabric.device)
+                (run / "previews").mkdir(exist_ok=True)
+                Image.fromarray(sheet).save(run / "previews" / f"{done:08d}.png")
+                board.add_image("previews", sheet, done, dataformats="HWC")
                 score = scores[recipe.select] if recipe.select else done
                 if state["best"] is None or score > state["best"]["score"]:
                     state["best"] = {"step": done, "score": score, "scores": scores}
@@ -115,15 +102,19 @@ def _tell_best(run: Path, state: Mapping[str, Any]) -> None:
 
 
 def _step(
-    recipe: Recipe, fabric: Fabric, model: System, optimisers: Mapping[str, Optimizer], batch: Batch, step: int
+    recipe: Recipe, fabric: Fabric, model: System, optimisers: Mapping[str, Optimizer], batch: Any, step: int
 ) -> dict[str, float]:
-    """One move of every player on the same batch; the critic moves first and sees the generator as it was."""
+    """One move of every player whose turn it is on the same batch; the critic moves first and sees the generator as it was."""
     logged: dict[str, float] = {}
     with fabric.autocast():
         out = model(batch)
     for player, module in model.players.items():
+        if (step + 1) % recipe.optimisers[player].every:
+            continue
         with fabric.autocast():
             losses = model.losses(player, batch, out)
+        if not losses:  # it waits, as a generator does while its critic is trained in advance
+            continue
         total = sum(losses.values(), start=torch.zeros((), device=fabric.device))
         if not torch.isfinite(total):
             raise FloatingPointError(f"step {step + 1}: the loss of the {player} is {total.item()} ({_plain(losses)})")
@@ -135,8 +126,9 @@ def _step(
         if recipe.clip:
             nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
         optimiser.step()
-        if isinstance(module, Adversary):
-            module.after_step()
+        for part in module.modules():
+            if isinstance(part, Adversary):
+                part.after_step()
         logged |= {f"{player}/{name}": value for name, value in _plain(losses).items()}
     return logged
 
@@ -145,9 +137,12 @@ def _optimisers(recipe: Recipe, model: System, device: torch.device) -> dict[str
     made: dict[str, Optimizer] = {}
     for player, module in model.players.items():
         options = recipe.optimisers[player]
-        made[player] = AdamW(
-            module.parameters(), lr=options.lr, betas=options.betas, weight_decay=options.weight_decay, fused=device.type != "mps"
-        )
+        if options.algorithm == "rmsprop":
+            made[player] = RMSprop(module.parameters(), options.lr, options.betas[1], weight_decay=options.weight_decay)
+        else:
+            made[player] = AdamW(
+                module.parameters(), options.lr, options.betas, weight_decay=options.weight_decay, fused=device.type != "mps"
+            )
     return made
 
 
@@ -180,6 +175,7 @@ def _batches(recipe: Recipe, data: Dataset[Any], step: int, start_worker: Callab
         multiprocessing_context=context,
         prefetch_factor=4 if recipe.workers else None,
         generator=torch.Generator(),  # its own, so that starting it draws nothing from the model's
+        collate_fn=(lambda batch: batch) if hasattr(data, "__getitems__") else None,  # some draw whole batches
     )
     return iter(loader)
 
@@ -225,20 +221,3 @@ def _step_of(line: str) -> float:
         return float(json.loads(line)["step"])
     except ValueError:  # a line that a full disk or a power cut left half written
         return math.inf
-
-
-def _preview(
-    path: Path, network: nn.Module, validation: Mapping[str, Sequence[Any]], device: torch.device, board: SummaryWriter, step: int
-) -> None:
-    """Rows of source, translation and target, of the same pictures each time."""
-    rows = []
-    for pictures in validation.values():
-        for picture in pictures[:2]:
-            shown = (picture.x.to(device), translate(network, picture.x.to(device)), picture.y.to(device))
-            strip = torch.cat([t[0, :, :320, :320] for t in shown], dim=2)
-            rows.append(((strip + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())
-    width = max(row.shape[1] for row in rows)
-    sheet = np.concatenate([np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0))) for row in rows])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet).save(path)
-    board.add_image("previews", sheet, step, dataformats="HWC")

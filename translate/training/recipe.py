@@ -17,6 +17,7 @@ from translate.gan.adversary import Adversary
 from translate.gan.constraints import CONSTRAINTS
 from translate.gan.networks import NETWORKS
 from translate.gan.objectives import OBJECTIVES
+from translate.gan.stabilisers import STABILISERS
 from translate.models import MODELS, System
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -50,8 +51,11 @@ class About(Section):
 
 
 class Data(Section):
-    """Where the pictures are, relative to `--data`; folders that are missing are left out."""
+    """What is learned from. Folders are relative to `--data`; those that are missing are left out."""
 
+    kind: Literal["paired", "ring", "grid", "digits", "mnist"] = "paired"
+    """`paired` pictures; or samples for a generative system: a `ring` of 8 or a `grid` of 25 Gaussians, the `digits` of
+    scikit-learn, `mnist` from `--data`."""
     clean: list[str] = []
     """Folders of clean photographs, damaged on the fly."""
     pairs: list[str] = []
@@ -64,22 +68,39 @@ class Data(Section):
     """Side of the training crops, in pixels."""
     holdout: Share = 0.1
     """Share of the files kept for validation."""
+    upright: bool = False
+    """Pairs are neither turned nor mirrored: their marks have a direction."""
     pair_share: Share = 0.4
     transplant: Share = 0.5
     untouched: Share = 0.1
     noise: Share = 0.2
     marked: Share = 0.3
 
+    @model_validator(mode="after")
+    def _keys_of_its_kind(self) -> Self:
+        own = ("kind", "size", "holdout")
+        changed = [
+            name for name, key in type(self).model_fields.items() if name not in own and getattr(self, name) != key.default
+        ]
+        if self.kind != "paired" and changed:
+            raise ValueError(f"{', '.join(changed)}: without meaning for kind = {self.kind!r}")
+        return self
+
 
 class Critic(Section):
     network: Part
     objective: Part
     constraint: Part = Part(name="none")
+    stabilisers: list[Part] = []
 
 
 class Optimiser(Section):
-    """AdamW. The learning rate rises linearly over `warmup` steps and then follows `schedule` down to `final` times its value."""
+    """The learning rate rises linearly over `warmup` steps and then follows `schedule` down to `final` times its value."""
 
+    algorithm: Literal["adamw", "rmsprop"] = "adamw"
+    """AdamW is Adam where there is no weight decay; RMSprop takes the second of `betas` as its decay."""
+    every: Count = 1
+    """The player moves at every so many-th step: 5 for a generator whose critic moves five times as often."""
     lr: float = Field(default=2e-4, gt=0)
     betas: tuple[Decay, Decay] = (0.5, 0.999)
     weight_decay: float = Field(default=0, ge=0)
@@ -98,9 +119,11 @@ class Optimiser(Section):
 
 class Recipe(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)
-    about: About
+    about: About | None = None
+    """Needed where the system is a translator, which is exported."""
     model: Part
     generator: Part
+    encoder: Part | None = None
     critic: Critic
     data: Data = Data()
     optimisers: dict[str, Optimiser]
@@ -132,6 +155,14 @@ class Recipe(Section):
         known(self.critic.network.name, NETWORKS, "critic network")
         known(self.critic.objective.name, OBJECTIVES, "objective")
         known(self.critic.constraint.name, CONSTRAINTS, "constraint")
+        for part in self.critic.stabilisers:
+            known(part.name, STABILISERS, "stabiliser")
+        if self.encoder:
+            known(self.encoder.name, NETWORKS, "encoder network")
+        if self.data.kind == "paired" and self.about is None:
+            raise ValueError("a translator needs [about], which its file's card repeats")
+        with torch.device("meta"):  # parts that do not fit are told now, and cost no memory
+            self._assemble()
         return self
 
     @classmethod
@@ -155,11 +186,18 @@ class Recipe(Section):
     def build(self) -> System:
         """The system with freshly initialised networks; the same seed gives the same weights."""
         torch.manual_seed(self.seed)
+        return self._assemble()
+
+    def _assemble(self) -> System:
         critic = self.critic
         adversary = Adversary(
-            _make(NETWORKS, critic.network), _make(OBJECTIVES, critic.objective), _make(CONSTRAINTS, critic.constraint)
+            _make(NETWORKS, critic.network),
+            _make(OBJECTIVES, critic.objective),
+            _make(CONSTRAINTS, critic.constraint),
+            [_make(STABILISERS, part) for part in critic.stabilisers],
         )
-        model: System = _make(MODELS, self.model, _make(NETWORKS, self.generator), adversary)
+        networks = [_make(NETWORKS, part) for part in (self.generator, self.encoder) if part]
+        model: System = _make(MODELS, self.model, *networks, adversary)
         for player in self.optimisers:
             known(player, dict.fromkeys((*model.players, "critic")), "player in [optimisers]")
         missing = [player for player in model.players if player not in self.optimisers]
@@ -222,17 +260,21 @@ def _explain(item: Any, section: type[BaseModel]) -> str:
     if item["type"] != "extra_forbidden":
         return f"  {where or 'recipe'}: {item['msg']}"
     for part in item["loc"][:-1]:
-        annotation = section.model_fields[part].annotation if part in section.model_fields else None
+        annotation = section.model_fields[str(part)].annotation if str(part) in section.model_fields else None
         section = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else Optimiser
     near = difflib.get_close_matches(str(item["loc"][-1]), section.model_fields, 1)
     return f"  {where}: there is no such key" + (f" (did you mean {near[0]}?)" if near else "")
 
 
 def _toml(tree: dict[str, Any], prefix: str = "") -> list[str]:
-    # JSON's strings, numbers, booleans and lists are TOML's as well; only tables are written differently.
-    plain = {key: value for key, value in tree.items() if not isinstance(value, dict)}
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
+    # JSON's strings, numbers, booleans and lists are TOML's as well; tables are written differently, and there is no null.
+    lines, tables = [], []
     for key, value in tree.items():
         if isinstance(value, dict):
-            lines += ["", f"[{prefix}{key}]", *_toml(value, f"{prefix}{key}.")]
-    return lines
+            tables += ["", f"[{prefix}{key}]", *_toml(value, f"{prefix}{key}.")]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for item in value:
+                tables += ["", f"[[{prefix}{key}]]", *_toml(item, f"{prefix}{key}.")]
+        elif value is not None:
+            lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+    return lines + tables

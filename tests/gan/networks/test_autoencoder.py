@@ -36,6 +36,14 @@ def test_energy_of_a_sample_does_not_depend_on_the_others(norm: str) -> None:
     torch.testing.assert_close(critic(x), torch.cat([critic(one[None]) for one in x]))
 
 
+@pytest.mark.parametrize("shape", [(2,), (1, 8, 8)])
+def test_the_gradient_reaches_a_sample_through_both_ends(shape: tuple[int, ...]) -> None:
+    """The generator learns from −x and from Dec(Enc(x))."""
+    torch.manual_seed(0)
+    critic, x = AutoencoderCritic(shape, 4, 3).double(), torch.randn(2, *shape, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(critic, x)
+
+
 def test_what_is_rebuilt_comes_from_the_code_alone() -> None:
     critic, x = AutoencoderCritic((1, 8, 8), 2, 3), torch.randn(2, 1, 8, 8)
     assert torch.equal(critic.reconstruct(x), critic.decoder(critic.encode(x)))
@@ -71,3 +79,7 @@ def test_refusals() -> None:
         AutoencoderCritic((1, 8, 8), norm="spectral")
     with pytest.raises(ValueError, match="code"):
         AutoencoderCritic(code=0)
+
+
+# Mutants tried: mean over the batch; sum instead of mean over a sample; absolute instead of squared error; x detached on its way
+#   through the encoder; tanh at the decoder's end.

@@ -65,6 +65,13 @@ def test_kernel_4_covers_evenly_but_for_the_border() -> None:
     assert counts[0, 0] == 1
 
 
+def test_resizing_repeats_each_pixel_before_the_convolution() -> None:
+    layer, x = blocks.upsampling("resize", 1, 1, bias=False), torch.rand(1, 1, 3, 4)
+    (kernel,) = layer.parameters()
+    nn.init.dirac_(kernel)
+    assert torch.equal(layer(x), x.repeat_interleave(2, 2).repeat_interleave(2, 3))
+
+
 def test_resizing_covers_evenly_up_to_the_border() -> None:
     assert (cover("resize", 4) == 9).all()
 
@@ -104,3 +111,7 @@ def test_unknown_kinds_list_the_choices() -> None:
         blocks.norm("group", 3)
     with pytest.raises(ValueError, match="transposed, resize"):
         blocks.upsampling("bilinear", 3, 3)
+
+
+# Mutants tried: instance as InstanceNorm2d (its wrong gradient); layer as one group a channel; a bias kept before every norm;
+#   no bias before layer; resize padded with zeros; resize with bilinear instead of nearest; weights from N(0, 0.2).

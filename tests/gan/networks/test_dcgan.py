@@ -105,3 +105,7 @@ def test_refusals() -> None:
         DCGANCritic(size=8, norm="spectral")
     with pytest.raises(ValueError, match="upsample"):
         DCGANGenerator(size=8, upsample="bilinear")
+
+
+# Mutants tried: a norm on the generator's output; a norm behind the critic's first layer; torch's own initialisation;
+#   sigmoid always.

@@ -68,3 +68,6 @@ def test_refusals() -> None:
         MLPGenerator(depth=0)
     with pytest.raises(ValueError, match="shape"):
         MLPCritic(())
+
+
+# Mutants tried: one hidden layer more; tanh always; a norm behind the critic's first layer.

@@ -75,3 +75,7 @@ def test_refusals() -> None:
         PatchGAN(layers=-1)
     with pytest.raises(ValueError, match="norm"):
         PatchGAN(norm="group")
+
+
+# Mutants tried: stride 2 in the last but one convolution; 4×4 kernels in the PixelGAN; an Identity in the place of a
+#   missing norm; N(0, 0.02) without a norm.

@@ -78,3 +78,6 @@ def test_refusals() -> None:
         ResNet(norm="group")
     with pytest.raises(ValueError, match="upsample"):
         ResNet(upsample="bilinear")
+
+
+# Mutants tried: no addition in a block; zeros at the border; kernel 4 on the way up.

@@ -80,3 +80,6 @@ def test_refusals() -> None:
         UNet(dropout=1)
     with pytest.raises(ValueError, match="norm"):
         UNet(norm="group")
+
+
+# Mutants tried: a norm at the bottom; dropout on two levels; dropout one level later; channels doubled beyond 8 times the width.

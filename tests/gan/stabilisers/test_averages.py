@@ -73,7 +73,7 @@ def test_history_takes_in_every_parameter_and_changes_none() -> None:
     before = [parameter.detach().clone() for parameter in network.parameters()]
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter += 1
+            parameter.add_(1)
     assert history.penalty(network).item() == pytest.approx(6 + 2 + 2 + 1, rel=1e-5)
     history.update(network)
     assert all(torch.equal(new, old + 1) for old, new in zip(before, network.parameters(), strict=True))

@@ -69,7 +69,7 @@ def squares(real: Tensor, fake: Tensor, amount: float) -> Tensor:
 
 @pytest.mark.parametrize(("objective", "expected"), [(Minimax(), logits), (NonSaturating(), logits), (LeastSquares(), squares)])
 @pytest.mark.parametrize("amount", [0.1, 0.3])
-def test_smoothed_labels_in_value_and_gradient(objective, expected, amount: float) -> None:  # type: ignore[no-untyped-def]
+def test_smoothed_labels_in_value_and_gradient(objective, expected, amount: float) -> None:
     real, fake = scores()
     loss, wanted = LabelSmoothing(amount).critic(objective, real, fake), expected(real, fake, amount)
     assert loss.item() == pytest.approx(wanted.item())
@@ -98,7 +98,7 @@ def test_the_best_smoothed_critic() -> None:
 
 
 @pytest.mark.parametrize("objective", [Hinge(), Wasserstein()])
-def test_refuses_objectives_without_labels(objective) -> None:  # type: ignore[no-untyped-def]
+def test_refuses_objectives_without_labels(objective) -> None:
     with pytest.raises(ValueError, match=f"{type(objective).__name__} has no labels"):
         LabelSmoothing().critic(objective, *scores())
 

@@ -3,8 +3,8 @@
 from torch import nn
 
 from translate.gan.networks.autoencoder import AutoencoderCritic
-from translate.gan.networks.dcgan import DCGANCritic, DCGANGenerator
-from translate.gan.networks.mlp import MLPCritic, MLPGenerator
+from translate.gan.networks.dcgan import DCGANCritic, DCGANEncoder, DCGANGenerator
+from translate.gan.networks.mlp import MLPCritic, MLPEncoder, MLPGenerator
 from translate.gan.networks.patchgan import PatchGAN
 from translate.gan.networks.resnet import ResNet
 from translate.gan.networks.restorer import Restorer
@@ -13,8 +13,10 @@ from translate.gan.networks.unet import UNet
 NETWORKS: dict[str, type[nn.Module]] = {
     "mlp-generator": MLPGenerator,
     "mlp-critic": MLPCritic,
+    "mlp-encoder": MLPEncoder,
     "dcgan-generator": DCGANGenerator,
     "dcgan-critic": DCGANCritic,
+    "dcgan-encoder": DCGANEncoder,
     "autoencoder-critic": AutoencoderCritic,
     "unet": UNet,
     "resnet": ResNet,

@@ -73,15 +73,8 @@ class DCGANCritic(nn.Module):
         super().__init__()
         blocks.check_counts("DCGANCritic", channels=channels, width=width)
         self.shape, self.sigmoid = (channels, size, size), sigmoid
-        times, end = blocks.halvings(size)
-        widths = [width * 2**k for k in range(times)]
-        bias = blocks.biased(norm)
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        for inputs, outputs in pairwise(widths):
-            convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
-            layers += [convolution, blocks.norm(norm, outputs), nn.LeakyReLU(0.2)]
-        self.body = nn.Sequential(*layers)
-        self.score = nn.Linear(widths[-1] * end * end, 1)
+        self.body, features = _trunk(channels, size, width, norm)
+        self.score = nn.Linear(features, 1)
         self.apply(blocks.initialise)
 
     def features(self, x: Tensor) -> Tensor:
@@ -92,3 +85,31 @@ class DCGANCritic(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         score = self.score(self.features(x)).squeeze(1)
         return torch.sigmoid(score) if self.sigmoid else score
+
+
+class DCGANEncoder(nn.Module):
+    """E: pictures `[N, channels, size, size]` → codes `[N, outputs]`, unbounded: the critic's layers with another end."""
+
+    def __init__(self, outputs: int = 100, channels: int = 1, size: int = 16, width: int = 64, norm: str = "batch") -> None:
+        super().__init__()
+        blocks.check_counts("DCGANEncoder", outputs=outputs, channels=channels, width=width)
+        self.shape = (channels, size, size)
+        trunk, features = _trunk(channels, size, width, norm)
+        self.body = nn.Sequential(*trunk, nn.Flatten(), nn.Linear(features, outputs))
+        self.apply(blocks.initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        blocks.check_samples(x, self.shape, "DCGANEncoder: x")
+        return self.body(x)
+
+
+def _trunk(channels: int, size: int, width: int, norm: str) -> tuple[nn.Sequential, int]:
+    """Down to the last hidden layer, and how many numbers that has."""
+    times, end = blocks.halvings(size)
+    widths = [width * 2**k for k in range(times)]
+    bias = blocks.biased(norm)
+    layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    for inputs, outputs in pairwise(widths):
+        convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
+        layers += [convolution, blocks.norm(norm, outputs), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers), widths[-1] * end * end

@@ -65,10 +65,7 @@ class MLPCritic(nn.Module):
         check_counts("MLPCritic", width=width, depth=depth, shape=min(shape, default=0))
         check_choice(norm, NORMS, "norm")
         self.shape, self.sigmoid = tuple(shape), sigmoid
-        layers: list[nn.Module] = [nn.Linear(math.prod(shape), width), nn.LeakyReLU(leak)]
-        for _ in range(depth - 1):
-            layers += [nn.Linear(width, width, bias=norm != "batch"), NORMS[norm](width), nn.LeakyReLU(leak)]
-        self.body = nn.Sequential(*layers)
+        self.body = _trunk(math.prod(shape), width, depth, leak, norm)
         self.score = nn.Linear(width, 1)
 
     def features(self, x: Tensor) -> Tensor:
@@ -79,3 +76,33 @@ class MLPCritic(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         score = self.score(self.features(x)).squeeze(1)
         return torch.sigmoid(score) if self.sigmoid else score
+
+
+class MLPEncoder(nn.Module):
+    """E: x `[N, *shape]` → codes `[N, outputs]`, unbounded: the critic's hidden layers with another end."""
+
+    def __init__(
+        self,
+        outputs: int = 2,
+        shape: tuple[int, ...] = (2,),
+        width: int = 128,
+        depth: int = 3,
+        leak: float = 0.2,
+        norm: str = "none",
+    ) -> None:
+        super().__init__()
+        check_counts("MLPEncoder", outputs=outputs, width=width, depth=depth, shape=min(shape, default=0))
+        check_choice(norm, NORMS, "norm")
+        self.shape = tuple(shape)
+        self.body = nn.Sequential(*_trunk(math.prod(shape), width, depth, leak, norm), nn.Linear(width, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_samples(x, self.shape, "MLPEncoder: x")
+        return self.body(x.flatten(1))
+
+
+def _trunk(inputs: int, width: int, depth: int, leak: float, norm: str) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Linear(inputs, width), nn.LeakyReLU(leak)]
+    for _ in range(depth - 1):
+        layers += [nn.Linear(width, width, bias=norm != "batch"), NORMS[norm](width), nn.LeakyReLU(leak)]
+    return nn.Sequential(*layers)

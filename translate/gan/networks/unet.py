@@ -46,9 +46,9 @@ class UNet(nn.Module):
         self.decoder = nn.ModuleList()
         for k in reversed(range(1, levels)):
             inputs = widths[k] if k == bottom else 2 * widths[k]
-            convolution = nn.ConvTranspose2d(inputs, widths[k - 1], 4, stride=2, padding=1, bias=bias)
+            doubling = nn.ConvTranspose2d(inputs, widths[k - 1], 4, stride=2, padding=1, bias=bias)
             dropped = nn.Dropout(dropout) if k > bottom - 3 else nn.Identity()
-            self.decoder.append(nn.Sequential(nn.ReLU(), convolution, blocks.norm(norm, widths[k - 1]), dropped))
+            self.decoder.append(nn.Sequential(nn.ReLU(), doubling, blocks.norm(norm, widths[k - 1]), dropped))
         last = nn.ConvTranspose2d(2 * width, out_channels, 4, stride=2, padding=1)
         self.decoder.append(nn.Sequential(nn.ReLU(), last, nn.Tanh()))
         self.apply(blocks.initialise)

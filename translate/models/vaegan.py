@@ -1,0 +1,84 @@
+"""VAE-GAN: a variational autoencoder whose reconstructions are compared in the critic's features (Larsen et al. 2016).
+
+    L = L_prior + L_llike + L_GAN                                                        (eq. 8)
+    L_prior = KL(N(μ(x), σ²(x)) ‖ N(0, I)),    L_llike = ‖D_l(x) − D_l(G(z))‖² / 2,  z ~ E(x)        (eqs. 3 and 7)
+
+Algorithm 1 has three players, of whom each sees its own terms: the encoder E L_prior + L_llike, the decoder G
+γ·L_llike − L_GAN, the critic L_GAN on real samples, reconstructions and samples from the prior.
+"""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from translate.gan.adversary import Adversary
+
+
+class Batch(Protocol):
+    """x: `[N, ...]`."""
+
+    @property
+    def x(self) -> Tensor: ...
+
+
+class Out(NamedTuple):
+    mean: Tensor
+    log_variance: Tensor
+    z: Tensor
+    """Drawn from E(x); all three `[N, latent]`."""
+    prior: Tensor
+    """z_p ~ N(0, I), `[N, latent]`."""
+
+
+class VAEGAN(nn.Module):
+    """E's output is `[N, 2·latent]`: means and logarithms of variances. `gamma` is the paper's γ."""
+
+    def __init__(self, G: nn.Module, E: nn.Module, D: Adversary, gamma: float = 1e-3, prior: float = 1) -> None:
+        super().__init__()
+        if not hasattr(G, "latent"):
+            raise ValueError(f"vaegan: {type(G).__name__} starts from no code; choose mlp-generator or dcgan-generator")
+        if not hasattr(D.network, "features"):
+            raise ValueError(f"vaegan: {type(D.network).__name__} has no features; choose mlp-critic or dcgan-critic")
+        self.G, self.E, self.D, self.gamma, self.prior = G, E, D, gamma, prior
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        return {"critic": self.D, "encoder": self.E, "generator": self.G}
+
+    @property
+    def translator(self) -> nn.Module:
+        return self.G
+
+    def latent(self, n: int, classes: Tensor | None = None) -> Tensor:
+        """z_p, `[n, latent]`."""
+        return torch.randn(n, self.G.latent, device=next(self.G.parameters()).device)  # type: ignore[arg-type]
+
+    def encode(self, x: Tensor) -> Tensor:
+        """μ(x), `[N, latent]`."""
+        mean: Tensor = self.E(x).chunk(2, dim=1)[0]
+        return mean
+
+    def forward(self, batch: Batch) -> Out:
+        mean, log_variance = self.E(batch.x).chunk(2, dim=1)
+        z = mean + (log_variance / 2).exp() * torch.randn_like(mean)
+        return Out(mean, log_variance, z, self.latent(len(mean)))
+
+    def losses(self, player: str, batch: Batch, out: Out) -> dict[str, Tensor]:
+        if player == "encoder":
+            return {"prior": self.prior * divergence(out.mean, out.log_variance), "likeness": self._likeness(batch.x, out.z)}
+        x = torch.cat([batch.x, batch.x])
+        fake = torch.cat([self.G(out.z.detach()), self.G(out.prior)])
+        if player == "critic":
+            return self.D.critic(x, fake)
+        return self.D.generator(fake, real=x) | {"likeness": self.gamma * self._likeness(batch.x, out.z.detach())}
+
+    def _likeness(self, x: Tensor, z: Tensor) -> Tensor:
+        """−log p(D_l(x) | z) without its constant, summed over the features."""
+        features = self.D.network.features
+        return (features(x).detach() - features(self.G(z))).square().sum(dim=1).mean() / 2  # type: ignore[operator]
+
+
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(μ, σ²) ‖ N(0, I)) in nats, mean over the batch (Kingma & Welling 2014, appendix B)."""
+    return (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean() / 2

@@ -1,0 +1,166 @@
+"""Tasks: what a recipe's data means for training: a data set to learn from and a judge of what was learned."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch.utils.data import Dataset
+
+from translate.data import generative, paired
+from translate.data.damage import Damage
+from translate.models import Generative, System
+from translate.training.evaluate import Judge, Translations
+from translate.training.recipe import Recipe
+from translate.training.samples import Digits, Modes
+
+
+class Task(Protocol):
+    """What `str` gives is told before the training starts."""
+
+    start_worker: Callable[[int], None] | None
+
+    def check(self, model: System) -> None:
+        """Raises `ValueError` where the data does not fit the system."""
+
+    def dataset(self) -> Dataset[Any]: ...
+
+    def judge(self) -> Judge: ...
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """Damaged and clean photographs."""
+
+    recipe: Recipe
+    sources: paired.Sources
+    start_worker: Callable[[int], None] | None = paired.start_worker
+
+    @classmethod
+    def find(cls, recipe: Recipe, folder: Path | None) -> "Restoration":
+        if folder is None:
+            raise ValueError(f"recipe {recipe.name} learns from pictures: say with --data DIR where they are")
+        data = recipe.data
+        task = cls(recipe, paired.find(folder, data.clean, data.pairs, data.overlays, data.holdout, data.target_first))
+        task._damage()  # its shares are checked now
+        return task
+
+    def __str__(self) -> str:
+        return str(self.sources)
+
+    def check(self, model: System) -> None:
+        if isinstance(model, Generative):
+            raise ValueError("this model draws samples from noise: give it data of another kind than 'paired'")
+        stride, size = int(getattr(model.translator, "stride", 1)), self.recipe.data.size
+        if size % stride:
+            raise ValueError(f"data.size = {size} has to be a multiple of the generator's stride, {stride}")
+
+    def dataset(self) -> Dataset[Any]:
+        data = self.recipe.data
+        dataset = paired.Restoration(
+            self.sources,
+            size=data.size,
+            seed=self.recipe.seed,
+            pair_share=data.pair_share,
+            transplant=data.transplant,
+            upright=data.upright,
+            target_first=data.target_first,
+            damage=self._damage(),
+        )
+        dataset.preload()
+        return dataset
+
+    def judge(self) -> Judge:
+        return Translations(paired.validation(self.sources, self.recipe.data.target_first))
+
+    def _damage(self) -> Damage:
+        data = self.recipe.data
+        return Damage(self.sources.overlays, data.untouched, data.noise, data.marked)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Mixtures of Gaussians in the plane."""
+
+    recipe: Recipe
+    mixture: generative.Mixture
+    start_worker: Callable[[int], None] | None = None
+
+    @classmethod
+    def ring(cls, recipe: Recipe, folder: Path | None) -> "Points":
+        return cls(recipe, generative.ring(seed=recipe.seed))
+
+    @classmethod
+    def grid(cls, recipe: Recipe, folder: Path | None) -> "Points":
+        return cls(recipe, generative.grid(seed=recipe.seed))
+
+    def __str__(self) -> str:
+        return f"a mixture of {len(self.mixture.centres)} Gaussians of deviation {self.mixture.deviation}"
+
+    def check(self, model: System) -> None:
+        _draw_once(model, (2,))
+
+    def dataset(self) -> Dataset[Any]:
+        return self.mixture
+
+    def judge(self) -> Judge:
+        return Modes(self.mixture)
+
+
+@dataclass(frozen=True)
+class Handwriting:
+    """Pictures of digits, with their classes."""
+
+    pictures: generative.Pictures
+    held: generative.Pictures
+    start_worker: Callable[[int], None] | None = None
+
+    @classmethod
+    def digits(cls, recipe: Recipe, folder: Path | None) -> "Handwriting":
+        share = recipe.data.holdout
+        if not 0 < share < 1:
+            raise ValueError(f"data.holdout = {share}: some digits have to be held out, and some learned from")
+        learned = generative.digits(share, seed=recipe.seed)
+        return cls(learned, generative.digits(share, held=True))
+
+    @classmethod
+    def mnist(cls, recipe: Recipe, folder: Path | None) -> "Handwriting":
+        if folder is None:
+            raise ValueError(f"recipe {recipe.name} learns from MNIST: say with --data DIR where its four idx files are")
+        size = recipe.data.size
+        return cls(generative.mnist(folder, size, seed=recipe.seed), generative.mnist(folder, size, held=True))
+
+    def __str__(self) -> str:
+        side = self.pictures.pictures.shape[-1]
+        return f"{len(self.pictures)} digits of {side}×{side} pixels; held out: {len(self.held)}"
+
+    def check(self, model: System) -> None:
+        _draw_once(model, tuple(self.pictures.pictures.shape[1:]))
+
+    def dataset(self) -> Dataset[Any]:
+        return self.pictures
+
+    def judge(self) -> Judge:
+        return Digits(self.pictures, self.held)
+
+
+TASKS: Mapping[str, Callable[[Recipe, Path | None], Task]] = {
+    "paired": Restoration.find,
+    "ring": Points.ring,
+    "grid": Points.grid,
+    "digits": Handwriting.digits,
+    "mnist": Handwriting.mnist,
+}
+
+
+def find(recipe: Recipe, folder: Path | None) -> Task:
+    """The task that `recipe.data` names, with its data found below `folder`. Raises `ValueError` where it is not there."""
+    return TASKS[recipe.data.kind](recipe, folder)
+
+
+def _draw_once(model: System, shape: tuple[int, ...]) -> None:
+    if not isinstance(model, Generative):
+        raise ValueError("this model translates pictures, and draws nothing from noise: give it data of kind = 'paired'")
+    drawn = tuple(model.translator(model.latent(2)).shape[1:])
+    if drawn != shape:
+        raise ValueError(f"the generator draws samples of shape {drawn}, but the data's are {shape}")
