@@ -13,8 +13,10 @@ LABELS = 3
 SMALL: dict[str, tuple[Callable[..., nn.Module], tuple[int, ...]]] = {
     "mlp-generator": (lambda extra=0, **k: NETWORKS["mlp-generator"](4 + extra, (2,), 16, 2, **k), (4,)),
     "mlp-critic": (lambda extra=0, **k: NETWORKS["mlp-critic"]((2 + extra,), 16, 2, **k), (2,)),
+    "mlp-encoder": (lambda extra=0, **k: NETWORKS["mlp-encoder"](4, (2 + extra,), 16, 2, **k), (2,)),
     "dcgan-generator": (lambda extra=0, **k: NETWORKS["dcgan-generator"](4 + extra, 1, 16, 4, **k), (4,)),
     "dcgan-critic": (lambda extra=0, **k: NETWORKS["dcgan-critic"](1 + extra, 16, 4, **k), (1, 16, 16)),
+    "dcgan-encoder": (lambda extra=0, **k: NETWORKS["dcgan-encoder"](4, 1 + extra, 16, 4, **k), (1, 16, 16)),
     "autoencoder-critic": (lambda extra=0, **k: NETWORKS["autoencoder-critic"]((1 + extra, 16, 16), 4, 8, **k), (1, 16, 16)),
     "unet": (lambda extra=0, **k: NETWORKS["unet"](3 + extra, 3, 2, 3, dropout=0, **k), (3, 16, 16)),
     "resnet": (lambda extra=0, **k: NETWORKS["resnet"](3 + extra, 3, 2, 2, **k), (3, 16, 16)),
