@@ -13,6 +13,7 @@ from translate.data.paired import (
     Pair,
     Restoration,
     Sources,
+    crop,
     find,
     find_pairs,
     read,
@@ -59,6 +60,21 @@ def test_joined_pictures_are_cut_in_half(tmp_path: Path, target_first: bool) -> 
     source, target = split(read(path), None, target_first, path)
     assert source.shape == target.shape == (30, 40, 3)
     assert (source.mean(), target.mean()) == ((200, 10) if target_first else (10, 200))
+
+
+def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:
+    for name in ("A/1.png", "A/1.jpg", "B/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    with pytest.raises(ValueError, match=r"1\.jpg and .*1\.png"):
+        find_pairs(tmp_path)
+
+
+def test_upright_pairs_are_only_cut_out() -> None:
+    picture = np.arange(20 * 20 * 3, dtype=np.uint16).astype(np.uint8).reshape(20, 20, 3)
+    for seed in range(8):
+        (square,) = crop((picture,), 20, np.random.default_rng(seed), upright=True)
+        np.testing.assert_array_equal(square, picture)
 
 
 def test_partners_of_other_sizes_are_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from translate.gan.constraints import CONSTRAINTS
 from translate.gan.networks import NETWORKS
 from translate.gan.objectives import OBJECTIVES
+from translate.gan.stabilisers import STABILISERS
 from translate.models import MODELS
 from translate.training.recipe import About, Data, Optimiser, Recipe, Section
 
@@ -28,7 +29,7 @@ def test_every_key_is_told_with_its_default(heading: str, settings: type[Section
     fields = {
         name: "required" if field.is_required() else json.dumps(field.default)
         for name, field in settings.model_fields.items()
-        if name not in ("about", "data", "model", "generator", "critic", "optimisers")  # sections of their own
+        if name not in ("about", "data", "model", "generator", "encoder", "critic", "optimisers")  # sections of their own
         or settings is About
     }
     assert told == fields
@@ -37,7 +38,7 @@ def test_every_key_is_told_with_its_default(heading: str, settings: type[Section
 def test_every_part_is_told_with_its_arguments() -> None:
     rows = dict(re.findall(r"^\| `\[[\w.]+\]` \| (`.*?`) \| (.*) \|$", section("Parts"), re.MULTILINE))
     told = {name: arguments for names, arguments in rows.items() for name in re.findall(r"`([\w-]+)`", names)}
-    known = MODELS | NETWORKS | OBJECTIVES | CONSTRAINTS
+    known = MODELS | NETWORKS | OBJECTIVES | CONSTRAINTS | STABILISERS
     assert told.keys() == known.keys()
     for name, part in known.items():
         defaults = {

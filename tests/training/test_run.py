@@ -137,6 +137,24 @@ def test_a_measure_that_is_not_taken_is_told_before_training(photographs: Path, 
         train(run, lambda *_: pytest.fail("it trained"))
 
 
+def test_two_trainers_do_not_share_a_folder(photographs: Path, tmp_path: Path) -> None:
+    run = create("restore.toml", photographs, tmp_path / "run", list(SMALL))
+
+    def second(step: int, _: object) -> None:
+        with pytest.raises(ValueError, match="another process"):
+            train(resume_run(run.folder), lambda *_: pytest.fail("it trained"))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run, second)
+
+
+def test_a_finished_run_is_not_read_again(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    best = train(create("restore.toml", photographs, tmp_path / "run", list(SMALL)), lambda *_: None)
+    monkeypatch.setattr("translate.data.paired.read", lambda path: pytest.fail(f"{path} was read"))
+    assert train(resume_run(tmp_path / "run"), lambda *_: None) == best
+
+
 def test_a_start_of_another_network_is_refused(photographs: Path, tmp_path: Path) -> None:
     train(create("restore.toml", photographs, tmp_path / "first", [*SMALL, "steps=1"]), lambda *_: None)
     settings = [*SMALL, f"start={tmp_path / 'first'}", "generator.width=6"]

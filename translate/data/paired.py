@@ -104,12 +104,21 @@ def find_pairs(folder: Path) -> list[Pair]:
     """Pairs of equal stems in `folder`/A and `folder`/B, or else every picture as a joined one."""
     if not ((folder / "A").is_dir() and (folder / "B").is_dir()):
         return [Pair(path) for path in pictures(folder)]
-    sources = {path.relative_to(folder / "A").with_suffix(""): path for path in pictures(folder / "A")}
-    targets = {path.relative_to(folder / "B").with_suffix(""): path for path in pictures(folder / "B")}
+    sources, targets = (_by_stem(folder / side) for side in ("A", "B"))
     if sources.keys() != targets.keys():
         lonely = sorted(str(stem) for stem in sources.keys() ^ targets.keys())
         raise ValueError(f"{folder}: {len(lonely)} pictures in A or B have no partner, such as {', '.join(lonely[:3])}")
     return [Pair(sources[stem], targets[stem]) for stem in sorted(sources)]
+
+
+def _by_stem(folder: Path) -> dict[Path, Path]:
+    found: dict[Path, Path] = {}
+    for path in pictures(folder):
+        stem = path.relative_to(folder).with_suffix("")
+        if stem in found:
+            raise ValueError(f"{found[stem]} and {path} have one name, so nobody knows whose partner is whose: remove one")
+        found[stem] = path
+    return found
 
 
 @dataclass

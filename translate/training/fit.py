@@ -5,9 +5,10 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
+from filelock import FileLock, Timeout
 from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from PIL import Image
@@ -31,18 +32,30 @@ class Status(NamedTuple):
     losses: Mapping[str, float]
 
 
-def fit(
-    recipe: Recipe,
-    run: Path,
-    data: Dataset[Any],
-    judge: Judge,
-    start_worker: Callable[[int], None] | None = None,
-    report: Callable[[Status], None] = lambda status: None,
-) -> Path:
+class Task(Protocol):
+    """What is trained on."""
+
+    @property
+    def start_worker(self) -> Callable[[int], None] | None:
+        """Called in each process that reads data."""
+
+    def dataset(self) -> Dataset[Any]:
+        """Endless: its sample is a function of the index alone."""
+
+    def judge(self) -> Judge: ...
+
+
+def fit(recipe: Recipe, run: Path, task: Task, report: Callable[[Status], None] = lambda status: None) -> Path:
     """Trains until `recipe.steps`, from the latest checkpoint in `run` if there is one, and returns the best checkpoint."""
+    try:
+        with FileLock(run / ".lock", timeout=0):
+            return _fit(recipe, run, task, report)
+    except Timeout:
+        raise ValueError(f"{run} is being trained by another process; wait for it, or choose another --out") from None
+
+
+def _fit(recipe: Recipe, run: Path, task: Task, report: Callable[[Status], None]) -> Path:
     fabric = launcher(recipe)
-    if judge.measures and recipe.select and recipe.select not in judge.measures:
-        raise ValueError(f"select = {recipe.select!r} is not measured on this data; choose from {', '.join(judge.measures)}")
     model = recipe.build()
     if recipe.start:
         checkpoint.load_generator(model.translator, recipe.start)
@@ -59,7 +72,10 @@ def fit(
     if first >= recipe.steps:
         return _best(run, state)
 
-    batches = _batches(recipe, data, first, start_worker)
+    judge = task.judge()
+    if judge.measures and recipe.select and recipe.select not in judge.measures:
+        raise ValueError(f"select = {recipe.select!r} is not measured on this data; choose from {', '.join(judge.measures)}")
+    batches = _batches(recipe, task.dataset(), first, task.start_worker)
     with SummaryWriter(str(run / "tensorboard"), purge_step=first) as board, _Log(run / "metrics.jsonl", board, first) as log:
         for step in range(first, recipe.steps):
             batch = _to(next(batches), fabric.device, recipe.channels_last)

@@ -49,11 +49,4 @@ def resume_run(folder: Path) -> Run:
 
 def train(run: Run, report: Callable[[int, dict[str, float]], None]) -> Path:
     """Trains to the end and returns the best checkpoint."""
-    return fit(
-        run.recipe,
-        run.folder,
-        run.task.dataset(),
-        run.task.judge(),
-        run.task.start_worker,
-        lambda status: report(status.step, dict(status.losses)),
-    )
+    return fit(run.recipe, run.folder, run.task, lambda status: report(status.step, dict(status.losses)))

@@ -10,22 +10,17 @@ from torch.utils.data import Dataset
 from translate.data import generative, paired
 from translate.data.damage import Damage
 from translate.models import Generative, System
+from translate.training import fit
 from translate.training.evaluate import Judge, Translations
 from translate.training.recipe import Recipe
 from translate.training.samples import Digits, Modes
 
 
-class Task(Protocol):
+class Task(fit.Task, Protocol):
     """What `str` gives is told before the training starts."""
-
-    start_worker: Callable[[int], None] | None
 
     def check(self, model: System) -> None:
         """Raises `ValueError` where the data does not fit the system."""
-
-    def dataset(self) -> Dataset[Any]: ...
-
-    def judge(self) -> Judge: ...
 
 
 @dataclass(frozen=True)
