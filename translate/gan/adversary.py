@@ -133,7 +133,7 @@ def refuse_nonsense(critic: nn.Module, objective: Objective, constraint: Constra
             f"{type(constraint).__name__} takes the gradient of each sample's own score, but with BatchNorm a score depends on "
             "the whole batch: choose norm = 'layer', 'instance' or 'none' for the critic"
         )
-    if objective.metric and getattr(objective, "gamma", 0) and not energy:
+    if objective.metric and getattr(objective, "gamma", 0.0) > 0 and not energy:
         raise ValueError(f"{name} with gamma > 0 lowers the losses of real samples without end: set gamma = 0, or take energies")
     if len({type(part) for part in stabilisers}) < len(stabilisers):
         raise ValueError("a stabiliser is given twice; once is enough")

@@ -32,9 +32,10 @@ class BiGAN(nn.Module):
 
     def __init__(self, G: nn.Module, E: nn.Module, D: Adversary) -> None:
         super().__init__()
-        if not hasattr(G, "latent"):
+        noise = getattr(G, "latent", None)
+        if noise is None:
             raise ValueError(f"bigan: {type(G).__name__} starts from no code; choose mlp-generator or dcgan-generator")
-        self.G, self.E, self.D = G, E, D
+        self.G, self.E, self.D, self.noise = G, E, D, int(noise)
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -46,7 +47,7 @@ class BiGAN(nn.Module):
 
     def latent(self, n: int, classes: Tensor | None = None) -> Tensor:
         """z ~ N(0, I), `[n, latent]`."""
-        return torch.randn(n, self.G.latent, device=next(self.G.parameters()).device)  # type: ignore[arg-type]
+        return torch.randn(n, self.noise, device=next(self.G.parameters()).device)
 
     def encode(self, x: Tensor) -> Tensor:
         """E(x), `[N, latent]`."""

@@ -34,11 +34,12 @@ class DCGAN(nn.Module):
 
     def __init__(self, G: nn.Module, D: Adversary, pretrain: int = 0) -> None:
         super().__init__()
-        if not hasattr(G, "latent"):
+        noise = getattr(G, "latent", None)
+        if noise is None:
             raise ValueError(f"dcgan: {type(G).__name__} does not start from noise; choose an mlp-generator or a dcgan-generator")
         if pretrain and not getattr(D.network, "energy", False):
             raise ValueError("dcgan: only an autoencoder critic can be trained in advance, on real samples alone")
-        self.G, self.D, self.pretrain = G, D, pretrain
+        self.G, self.D, self.noise, self.pretrain = G, D, int(noise), pretrain
         self.register_buffer("seen", torch.zeros((), dtype=torch.long))
 
     @property
@@ -51,7 +52,7 @@ class DCGAN(nn.Module):
 
     def latent(self, n: int, classes: Tensor | None = None) -> Tensor:
         """z, `[n, latent]`."""
-        return torch.randn(n, self.G.latent, device=next(self.G.parameters()).device)  # type: ignore[arg-type]
+        return torch.randn(n, self.noise, device=next(self.G.parameters()).device)
 
     def forward(self, batch: Batch) -> Out:
         self.seen += 1

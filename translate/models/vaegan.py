@@ -36,11 +36,13 @@ class VAEGAN(nn.Module):
 
     def __init__(self, G: nn.Module, E: nn.Module, D: Adversary, gamma: float = 1e-3, prior: float = 1) -> None:
         super().__init__()
-        if not hasattr(G, "latent"):
+        noise = getattr(G, "latent", None)
+        if noise is None:
             raise ValueError(f"vaegan: {type(G).__name__} starts from no code; choose mlp-generator or dcgan-generator")
         if not hasattr(D.network, "features"):
             raise ValueError(f"vaegan: {type(D.network).__name__} has no features; choose mlp-critic or dcgan-critic")
-        self.G, self.E, self.D, self.gamma, self.prior = G, E, D, gamma, prior
+        self.G, self.E, self.D, self.noise = G, E, D, int(noise)
+        self.gamma, self.prior = gamma, prior
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -52,7 +54,7 @@ class VAEGAN(nn.Module):
 
     def latent(self, n: int, classes: Tensor | None = None) -> Tensor:
         """z_p, `[n, latent]`."""
-        return torch.randn(n, self.G.latent, device=next(self.G.parameters()).device)  # type: ignore[arg-type]
+        return torch.randn(n, self.noise, device=next(self.G.parameters()).device)
 
     def encode(self, x: Tensor) -> Tensor:
         """μ(x), `[N, latent]`."""
