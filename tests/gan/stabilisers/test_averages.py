@@ -94,3 +94,7 @@ def test_history_goes_on_from_a_checkpoint() -> None:
 def test_history_refuses_a_weight_that_is_none(weight: float) -> None:
     with pytest.raises(ValueError, match="weight"):
         HistoricalAveraging(weight)
+
+
+# Mutants tried, each of which fails a test: (HistoricalAveraging) the mean of squares for their sum; a moving average for
+# the mean; a history that gradients reach; a history that begins at 0; a state that is not restored.

@@ -105,3 +105,8 @@ def test_refuses_a_weight_that_is_none(kind: type, weight: float) -> None:
 def test_refuses_sizes_below_one() -> None:
     with pytest.raises(ValueError, match="kernels=0"):
         MinibatchDiscrimination(4, 0, 2)
+
+
+# Mutants tried, each of which fails a test: feature matching with the fake side detached, with neither, with a mean over
+# features too; pulling-away normalised along the batch, without the square, with i = j, half as large, in bfloat16;
+# minibatch discrimination with j = i, with squares, with a mean over dims, without a gradient.

@@ -98,3 +98,8 @@ def test_refusals() -> None:
     pool(torch.zeros(1, 3, 2, 2))
     with pytest.raises(ValueError, match=r"\[3, 2, 2\] and was given \[3, 4, 4\]"):
         pool(torch.zeros(1, 3, 4, 4))
+
+
+# Mutants tried, each of which fails a test: never a swap; a swap with probability 0.3; always the first place; memory
+# shared between what is handed back and what is kept, or between two pools; the newest not kept; a state that is not
+# restored.

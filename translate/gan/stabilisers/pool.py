@@ -22,7 +22,6 @@ class PicturePool(nn.Module):
         self.size = size
         self.register_buffer("pictures", torch.empty(0), persistent=False)  # its length changes: see get_extra_state
 
-    @torch.no_grad()
     def forward(self, fake: Tensor) -> Tensor:
         """`[N, …]` to `[N, …]`, one picture after the other."""
         if len(self.pictures) and self.pictures.shape[1:] != fake.shape[1:]:
