@@ -250,7 +250,7 @@ def test_wasserstein_by_hand() -> None:
 
 
 def test_wasserstein_keeps_the_digits_of_near_samples() -> None:
-    x = 1000 + torch.rand(60, 2)
+    x = 1e5 + torch.rand(60, 2, dtype=torch.float64)
     assert wasserstein(x, x + 2**-9).item() == pytest.approx(math.sqrt(2) / 512, rel=1e-6)
 
 
@@ -300,3 +300,12 @@ def test_wasserstein_refuses_other_shapes() -> None:
         wasserstein(torch.rand(4, 1), torch.rand(4, 2))
     with pytest.raises(ValueError, match="cannot weigh"):
         wasserstein(torch.rand(4, 1), torch.rand(4, 1), p=torch.ones(3) / 3)
+
+# Mutants tried, each fails a test above:
+# kl: p and q swapped in the ratio; ln p unmasked where p is 0 (NaN gradient). js: m = p + q; not halved.
+# wasserstein: squared cost; cost in float32; cdist by matrix products; p or q ignored; solver stopped early; y detached.
+# D_f(p, q): f(q/p); no term where q is 0; no term where p is 0; mass unmasked where the value is infinite (NaN gradient).
+# kl: f* = e^t; f*(g) = e^v. reverse-kl: g = −e^v, which falls; f*(g) = v. neyman: v not halved. squared-hellinger: t/(1 + t).
+# pearson: v²/2. jensen-shannon: no ln 2 in g; none in f. gan: threshold 0; f* = −ln(1 + e^t). total-variation: g = tanh v.
+# jeffrey: W(e^(1+t)); f = (u + 1) ln u. alpha: f* not clamped; wrong power in f*(g); g falls.
+# jensen-shannon-weighted: g without the factor π; f* weighted by π. No check of the vectors; negative entries pass.

@@ -257,3 +257,13 @@ def test_refuses_scores_that_are_no_pairs() -> None:
             objective.critic(torch.zeros(4), torch.zeros(4, 1), torch.zeros(4))
     with pytest.raises(ValueError, match="in pairs"):
         Relativistic().generator(torch.zeros(4), torch.zeros(3))
+
+# Mutants tried, each fails a test above:
+# minimax: either sign; the generator's loss that does not saturate; halved. non-saturating: the generator's that saturates.
+# least-squares: not halved; fakes' target −1; generator's target 0. wasserstein: sign; real detached.
+# hinge: no hinge for fakes, for reals; margin 0. f-gan: either sign; g in place of f*(g) on either side; parameter replaced.
+# energy-based: no hinge; [m + fake]₊; reals left out; margin 1 whatever is asked for; generator's sign.
+# loss-sensitive: real and fake swapped; no distance; no hinge; scale, gamma or weight dropped; real detached in the hinge;
+# distances broadcast over the wrong axis; generator's sign.
+# relativistic: sign; sides not swapped for the generator; real detached for the generator; against the mean of the reals.
+# Pairs unchecked; distance's shape unchecked; a flag lost.
