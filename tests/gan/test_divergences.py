@@ -301,6 +301,7 @@ def test_wasserstein_refuses_other_shapes() -> None:
     with pytest.raises(ValueError, match="cannot weigh"):
         wasserstein(torch.rand(4, 1), torch.rand(4, 1), p=torch.ones(3) / 3)
 
+
 # Mutants tried, each fails a test above:
 # kl: p and q swapped in the ratio; ln p unmasked where p is 0 (NaN gradient). js: m = p + q; not halved.
 # wasserstein: squared cost; cost in float32; cdist by matrix products; p or q ignored; solver stopped early; y detached.

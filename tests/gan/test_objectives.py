@@ -258,6 +258,7 @@ def test_refuses_scores_that_are_no_pairs() -> None:
     with pytest.raises(ValueError, match="in pairs"):
         Relativistic().generator(torch.zeros(4), torch.zeros(3))
 
+
 # Mutants tried, each fails a test above:
 # minimax: either sign; the generator's loss that does not saturate; halved. non-saturating: the generator's that saturates.
 # least-squares: not halved; fakes' target −1; generator's target 0. wasserstein: sign; real detached.
