@@ -22,6 +22,7 @@ from translate.gan.stabilisers import (
     HistoricalAveraging,
     InstanceNoise,
     LabelSmoothing,
+    MinibatchDiscrimination,
     PullingAway,
     Stabiliser,
 )
@@ -158,6 +159,7 @@ def test_history_holds_the_critic_back() -> None:
         (MLPCritic(sigmoid=True), NonSaturating(), Unconstrained(), [], "sigmoid"),
         (MLPCritic(), Wasserstein(), Unconstrained(), [], "Lipschitz"),
         (DCGANCritic(norm="batch"), Wasserstein(), GradientPenalty(), [], "BatchNorm"),
+        (nn.Sequential(MinibatchDiscrimination(2, 2, 2), nn.Linear(4, 1)), Hinge(), GradientPenalty(), [], "whole batch"),
         (MLPCritic(), LossSensitive(), Unconstrained(), [], "gamma = 0"),
         (MLPCritic(), Hinge(), Unconstrained(), [LabelSmoothing()], "labels"),
         (PatchGAN(), Hinge(), Unconstrained(), [FeatureMatching()], "features"),

@@ -10,7 +10,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from translate.gan.constraints import Constraint
 from translate.gan.objectives import Objective
-from translate.gan.stabilisers import FeatureMatching, HistoricalAveraging, InstanceNoise, LabelSmoothing, PullingAway, Stabiliser
+from translate.gan.stabilisers import (
+    FeatureMatching,
+    HistoricalAveraging,
+    InstanceNoise,
+    LabelSmoothing,
+    MinibatchDiscrimination,
+    PullingAway,
+    Stabiliser,
+)
 
 Kind = TypeVar("Kind")
 
@@ -41,13 +49,14 @@ class Adversary(nn.Module):
 
     def critic(self, real: Tensor, fake: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
         """The critic's losses. No gradient reaches whatever made `fake`."""
-        real, fake = self._noisy(real.detach()), self._noisy(fake.detach())
+        real, fake = real.detach(), fake.detach()
+        distance = _distance(real, fake) if self.objective.metric else None
+        real, fake = self._noisy(real), self._noisy(fake)
         score = self._score(None if condition is None else condition.detach())
         scores = score(real), score(fake)
         if self.smoothing:
             losses = {"critic": self.smoothing.critic(self.objective, *scores)}
         else:
-            distance = _distance(real, fake) if self.objective.metric else None
             losses = {"critic": self.objective.critic(*scores, distance=distance)}
         penalty = self.constraint.penalty(score, real, fake)
         if penalty.requires_grad:
@@ -81,7 +90,8 @@ class Adversary(nn.Module):
         """What somebody minimises who makes both `real` and `fake`, as BiGAN's encoder and generator do: the critic's own
         loss with the two sides exchanged. The critic's own weights get no gradient."""
         with self._frozen():
-            return self.objective.critic(self.network(self._noisy(fake)), self.network(self._noisy(real)))
+            score = self._score(None)
+            return self.objective.critic(score(self._noisy(fake)), score(self._noisy(real)))
 
     def after_step(self) -> None:
         """After each step of the critic's optimiser."""
@@ -91,8 +101,9 @@ class Adversary(nn.Module):
             self.history.update(self.network)
 
     def _score(self, condition: Tensor | None) -> Callable[[Tensor], Tensor]:
-        # A penalty differentiates this with respect to the sample alone: the condition is none of its business
-        return self.network if condition is None else lambda x: self.network(join(condition, x))
+        # A penalty differentiates this with respect to the sample alone: the condition is none of its business.
+        # Scores in bfloat16 would lose the digits by which a good critic tells two samples apart.
+        return lambda x: self.network(x if condition is None else join(condition, x)).float()
 
     def _noisy(self, x: Tensor) -> Tensor:
         return x if self.noise is None else self.noise(x, int(self.step))
@@ -128,10 +139,11 @@ def refuse_nonsense(critic: nn.Module, objective: Objective, constraint: Constra
             f"{name} estimates a distance only with a Lipschitz critic: choose a constraint that bounds its slope, "
             "such as gradient-penalty or weight-clipping"
         )
-    if constraint.per_sample and any(isinstance(module, _BatchNorm) for module in critic.modules()):
+    mixing = [type(m).__name__ for m in critic.modules() if isinstance(m, _BatchNorm | MinibatchDiscrimination)]
+    if constraint.per_sample and mixing:
         raise ValueError(
-            f"{type(constraint).__name__} takes the gradient of each sample's own score, but with BatchNorm a score depends on "
-            "the whole batch: choose norm = 'layer', 'instance' or 'none' for the critic"
+            f"{type(constraint).__name__} takes the gradient of each sample's own score, but with {mixing[0]} a score depends on "
+            "the whole batch: leave it out of the critic (norm = 'layer', 'instance' or 'none')"
         )
     if objective.metric and getattr(objective, "gamma", 0.0) > 0 and not energy:
         raise ValueError(f"{name} with gamma > 0 lowers the losses of real samples without end: set gamma = 0, or take energies")

@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import wasserstein_distance_nd
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from translate.data.generative import Mixture, Pictures
+from translate.gan.divergences import wasserstein
 from translate.models import Generative, System
 
 SheetPixels = NDArray[np.uint8]
@@ -32,15 +32,16 @@ class Modes:
     measures: Sequence[str] = ("modes", "quality", "distance")
 
     def scores(self, model: System, network: nn.Module, device: torch.device) -> dict[str, float]:
-        x = draw(model, network, self.n).cpu().numpy().astype(np.float64)
+        drawn = draw(model, network, self.n).cpu()
+        x = drawn.numpy().astype(np.float64)
         apart = np.linalg.norm(x[:, None] - self.mixture.centres[None], axis=2)
         nearest, near = apart.argmin(axis=1), apart.min(axis=1) < 4 * self.mixture.deviation
         count = np.bincount(nearest[near], minlength=len(self.mixture.centres))
-        real = self.mixture.__getitems__(range(400)).x.numpy()
+        real = self.mixture.__getitems__(range(400)).x
         return {
             "modes": float((count >= self.n / len(self.mixture.centres) / 4).sum()),
             "quality": float(near.mean()),
-            "distance": float(wasserstein_distance_nd(x[:400], real)) if np.isfinite(x).all() else math.inf,
+            "distance": float(wasserstein(drawn[:400], real)) if np.isfinite(x).all() else math.inf,
         }
 
     def sheet(self, model: System, network: nn.Module, device: torch.device) -> SheetPixels:

@@ -1,0 +1,1 @@
+"""The papers' effects, measured: `python -m bench.gan`."""

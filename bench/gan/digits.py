@@ -1,0 +1,188 @@
+"""Effects that show on handwritten digits."""
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from scipy.optimize import linear_sum_assignment
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import LinearSVC
+from torch import Tensor
+
+from bench.gan.runs import Runs, Trained, table
+from translate.training.samples import seeded, tile
+
+WGAN_GP = (
+    "critic.objective.name=wasserstein",
+    "critic.constraint.name=gradient-penalty",
+    "critic.network.norm=layer",
+    "optimisers.generator.every=5",
+    "optimisers.generator.betas=[0.0, 0.9]",
+    "optimisers.critic.betas=[0.0, 0.9]",
+    "steps=20000",
+)
+SYSTEMS = ("dcgan", "sngan", "ebgan", "class-cgan", "infogan", "vaegan", "bigan")
+
+
+def systems(runs: Runs) -> None:
+    """Every system on the same digits, in one table."""
+    rows, columns = [], []
+    for name in SYSTEMS:
+        run = runs.digits(f"{name}-digits")
+        rows.append((name, run.last("fid"), run.last("certainty"), run.last("classes")))
+        columns.append((name, _drawn(run, 16)))
+    table(
+        "Digits. FID in the features of a small classifier of real digits (not Inception's: it compares within this table alone)",
+        ("system", "FID", "certainty", "effective classes of 10"),
+        rows,
+    )
+    figure = Figure((11, 2))
+    for axes, (name, pictures) in zip(figure.subplots(1, len(columns)), columns, strict=True):
+        axes.imshow(tile(pictures, 4))
+        axes.set_axis_off()
+        axes.set_title(name)
+    runs.save(figure, "digits")
+
+
+def conditional(runs: Runs) -> None:
+    """Asked for a class, CGAN draws it (Mirza & Osindero 2014, fig. 2)."""
+    run, asked = runs.digits("class-cgan-digits"), torch.arange(1000) % 10
+    x = _drawn(run, 1000, asked)
+    hits = (runs.classifier(x).argmax(dim=1) == asked).float()
+    rows = [("samples", hits.mean().item())]
+    held = runs.handwriting.held
+    rows.append(("real held-out digits", (runs.classifier(held.pictures).argmax(dim=1) == held.classes).float().mean().item()))
+    table("Class-conditional CGAN: share that a classifier of real digits takes for what was asked", ("what", "share"), rows)
+    figure = Figure((4, 3.2))
+    axes = figure.subplots()
+    axes.imshow(tile(x[:80], 10))
+    axes.set_axis_off()
+    runs.save(figure, "conditional")
+
+
+def codes(runs: Runs) -> None:
+    """InfoGAN finds the classes and ways of writing without labels (Chen et al. 2016, section 7.2 and fig. 2)."""
+    run, held = runs.digits("infogan-digits"), runs.handwriting.held
+    model = run.model
+    with torch.no_grad():
+        found = model.read(held.pictures).logits.argmax(dim=1)  # type: ignore[attr-defined]
+    counts = np.zeros((10, 10))
+    np.add.at(counts, (found.numpy(), held.classes.numpy()), 1)
+    category, digit = linear_sum_assignment(-counts)
+    table(
+        "InfoGAN's categorical code on held-out digits, each category named for one digit (the paper, on MNIST: .95)",
+        ("clustering accuracy",),
+        [(float(counts[category, digit].sum() / counts.sum()),)],
+    )
+    figure = Figure((9, 4))
+    for axes, code in zip(figure.subplots(1, 2), (0, 1), strict=True):
+        rows = []
+        with seeded(3):
+            noise = torch.randn(10, model.noise)  # type: ignore[attr-defined]
+        for c in np.argsort(digit[np.argsort(category)]):
+            values = torch.zeros(10, model.continuous)  # type: ignore[attr-defined]
+            values[:, code] = torch.linspace(-2, 2, 10)
+            hot = torch.eye(model.categories)[[int(c)] * 10]  # type: ignore[attr-defined]
+            rows.append(torch.cat([noise[:1].expand(10, -1), hot, values], dim=1))
+        with torch.no_grad():
+            axes.imshow(tile(run.network(torch.cat(rows)), 10))
+        axes.set_axis_off()
+        axes.set_title(f"a category a row; continuous code {code + 1} from −2 to 2")
+    runs.save(figure, "codes")
+
+
+def encoders(runs: Runs) -> None:
+    """What the encoders of BiGAN and VAE-GAN keep (Donahue et al. 2017, table 1: nearest neighbours in the code)."""
+    learned, held = runs.handwriting.pictures, runs.handwriting.held
+    few = slice(0, 10_000)
+    near = _nearest(learned.pictures[few].flatten(1), learned.classes[few], held.pictures.flatten(1), held.classes)
+    rows: list[tuple[object, ...]] = [("pixels", "", near)]
+    strips = [held.pictures[:10]]
+    for name in ("bigan", "vaegan"):
+        run = runs.digits(f"{name}-digits")
+        with torch.no_grad():
+            here, there = (run.model.encode(data.pictures) for data in (learned, held))  # type: ignore[attr-defined]
+            rebuilt = run.network(there)
+        right = (runs.classifier(rebuilt).argmax(dim=1) == held.classes).float().mean().item()
+        rows.append((name, right, _nearest(here[few], learned.classes[few], there, held.classes)))
+        strips.append(rebuilt[:10])
+    table("Encoders on held-out digits", ("code", "reconstructions of the right class", "1-nearest-neighbour accuracy"), rows)
+    figure = Figure((5, 1.8))
+    axes = figure.subplots()
+    axes.imshow(tile(torch.cat(strips), 10))
+    axes.set_axis_off()
+    axes.set_title("held-out digits, BiGAN's, VAE-GAN's reconstructions")
+    runs.save(figure, "encoders")
+
+
+def features(runs: Runs) -> None:
+    """A critic's features and a linear classifier, against pixels (Radford et al. 2016, section 5)."""
+    learned, held = runs.handwriting.pictures, runs.handwriting.held
+    critic = runs.digits("dcgan-digits").model.D.network  # type: ignore[attr-defined]
+    with torch.no_grad():
+        inside = [torch.cat([critic.features(part) for part in data.pictures.split(500)]) for data in (learned, held)]
+    rows = []
+    for n in (100, 300, 1000):
+        pixels = LinearSVC(C=0.01).fit(learned.pictures[:n].flatten(1), learned.classes[:n])
+        svm = LinearSVC(C=0.01).fit(inside[0][:n], learned.classes[:n])
+        rows.append((n, float(pixels.score(held.pictures.flatten(1), held.classes)), float(svm.score(inside[1], held.classes))))
+    table("Linear SVM on held-out digits", ("labelled digits", "on pixels", "on DCGAN's critic's features"), rows)
+
+
+def walks(runs: Runs) -> None:
+    """Walks in the latent space, and arithmetic with means of latents (Radford et al. 2016, section 6)."""
+    run = runs.digits("dcgan-digits")
+    with seeded(1):
+        z = run.model.latent(3000)  # type: ignore[attr-defined]
+    with torch.no_grad():
+        kinds = torch.cat([runs.classifier(run.network(part)).argmax(dim=1) for part in z.split(500)])
+        ends = z[:12]
+        way = torch.linspace(0, 1, 10)[:, None]
+        walk = torch.cat([run.network(a + way * (b - a)) for a, b in zip(ends[::2], ends[1::2], strict=True)])
+        means = [z[kinds == k][:20].mean(dim=0) for k in range(10)]
+        sums = [(a, b, c) for a, b, c in ((8, 3, 1), (9, 4, 0), (7, 1, 4))]
+        shown = torch.stack([t for a, b, c in sums for t in (means[a], means[b], means[c], means[a] - means[b] + means[c])])
+        arithmetic = run.network(shown)
+    figure = Figure((9, 3))
+    for axes, picture, title in zip(
+        figure.subplots(1, 2), (tile(walk, 10), tile(arithmetic, 4)), ("walks", "first − second + third = fourth"), strict=True
+    ):
+        axes.imshow(picture)
+        axes.set_axis_off()
+        axes.set_title(title)
+    runs.save(figure, "walks")
+
+
+def pretraining(runs: Runs) -> None:
+    """EBGAN with and without an autoencoder that was trained in advance."""
+    rows = []
+    for name, settings in (("without", ()), ("with", ("model.pretrain=500",))):
+        run = runs.digits("ebgan-digits", *settings, name="ebgan-digits" if not settings else "ebgan-digits-pretrained")
+        steps, curve = run.curve("fid")
+        rows.append((name, *curve))
+    table("EBGAN's FID by step, without and with 500 steps of the autoencoder alone", ("pre-training", *map(str, steps)), rows)
+
+
+def architectures(runs: Runs) -> None:
+    """A generator without norm, and one of plain layers, under GAN and under WGAN-GP (Arjovsky et al. 2017, figs. 5 to 7)."""
+    rows = []
+    for title, recipe, settings in (
+        ("DCGAN", "dcgan-digits", []),
+        ("without BatchNorm", "dcgan-digits", ["generator.norm=none"]),
+        ("MLP, 4 × 512", "mlp-digits", []),
+    ):
+        found = []
+        for kind, more in (("gan", []), ("wgan-gp", WGAN_GP)):
+            name = f"architecture-{kind}-{recipe}{'-plain' if settings else ''}"
+            found.append(runs.digits(recipe, *settings, *more, name=name).last("fid"))
+        rows.append((title, *found))
+    table("FID of other generators", ("generator", "GAN", "WGAN-GP"), rows)
+
+
+def _drawn(run: Trained, n: int, classes: Tensor | None = None) -> Tensor:
+    with seeded(5), torch.no_grad():
+        z: Tensor = run.model.latent(n, classes)  # type: ignore[attr-defined]
+        return torch.cat([run.network(part) for part in z.split(500)])
+
+
+def _nearest(known: Tensor, classes: Tensor, asked: Tensor, truth: Tensor) -> float:
+    return float(KNeighborsClassifier(1).fit(known.numpy(), classes).score(asked.numpy(), truth))

@@ -1,0 +1,101 @@
+"""Trained systems for the benchmarks, by the same loop and recipes as everybody's."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from safetensors.torch import load_file
+from torch import nn
+
+from translate.models import System
+from translate.training.checkpoint import generator_weights, latest
+from translate.training.run import create, resume_run, train
+from translate.training.samples import DigitClassifier
+from translate.training.tasks import Handwriting
+
+mpl.use("Agg")
+
+
+@dataclass(frozen=True)
+class Trained:
+    model: System
+    network: nn.Module
+    """The averaged generator."""
+    log: list[dict[str, Any]]
+    """The lines of metrics.jsonl."""
+
+    def last(self, key: str) -> float:
+        return float(next(line[key] for line in reversed(self.log) if key in line))
+
+    def curve(self, key: str) -> tuple[list[int], list[float]]:
+        lines = [line for line in self.log if key in line]
+        return [line["step"] for line in lines], [line[key] for line in lines]
+
+
+@dataclass(frozen=True)
+class Runs:
+    work: Path
+    mnist: Path | None
+    seeds: int
+    out: Path
+
+    def trained(self, recipe: str, *settings: str, name: str = "") -> Trained:
+        """The recipe's system after its training, which is gone on with where one was stopped."""
+        folder = self.work / (name or recipe)
+        print(f"<!-- {folder.name} -->", flush=True)
+        made = (folder / "recipe.toml").is_file()
+        run = resume_run(folder) if made else create(f"{recipe}.toml", self.mnist, folder, list(settings))
+        train(run, lambda *_: None)
+        model, found = run.recipe.build(), latest(folder)
+        if found is None:
+            raise RuntimeError(f"{folder} holds no checkpoint after its training")
+        model.load_state_dict(load_file(found / "weights.safetensors"))
+        network = run.recipe.build().translator
+        network.load_state_dict(generator_weights(found))
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        for module in (model, network):
+            module.eval()  # type: ignore[attr-defined]
+        return Trained(model, network, [json.loads(line) for line in lines])
+
+    def digits(self, recipe: str, *settings: str, name: str = "") -> Trained:
+        """The same on MNIST, where there is one: every network at 32 pixels."""
+        if self.mnist is None:
+            return self.trained(recipe, *settings, name=name)
+        larger = ["data.kind=mnist", "data.size=32"]
+        larger += ["generator.shape=[1, 32, 32]"] if recipe.startswith("mlp") else ["generator.size=32"]
+        critic = "[1, 32, 32]" if recipe.startswith("ebgan") else None
+        larger += [f"critic.network.shape={critic}"] if critic else ["critic.network.size=32"]
+        larger += ["encoder.size=32"] if recipe.startswith(("bigan", "vaegan")) else []
+        return self.trained(recipe, *larger, *settings, name=f"{name or recipe}-mnist")
+
+    @cached_property
+    def handwriting(self) -> Handwriting:
+        """The digits that systems learn from, and those held out."""
+        from translate.training.recipe import Recipe
+
+        settings = ["data.kind=mnist", "data.size=32", "generator.size=32", "critic.network.size=32"] if self.mnist else []
+        recipe = Recipe.load("dcgan-digits.toml", settings)
+        return Handwriting.mnist(recipe, self.mnist) if self.mnist else Handwriting.digits(recipe, None)
+
+    @cached_property
+    def classifier(self) -> DigitClassifier:
+        """Trained on the real digits."""
+        return DigitClassifier.trained(self.handwriting.pictures)
+
+    def save(self, figure: Figure, name: str) -> None:
+        figure.tight_layout()
+        figure.savefig(self.out / f"{name}.png", dpi=110)
+        print(f"![{name}](pictures/gan/{name}.png)\n", flush=True)
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Prints a Markdown table."""
+    print(f"### {title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for row in rows:
+        print(f"| {' | '.join(f'{cell:.3g}' if isinstance(cell, float) else str(cell) for cell in row)} |")
+    print(flush=True)
