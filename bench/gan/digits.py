@@ -155,7 +155,7 @@ def walks(runs: Runs) -> None:
 def pretraining(runs: Runs) -> None:
     """EBGAN with and without an autoencoder that was trained in advance."""
     rows = []
-    for name, settings in (("without", ()), ("with", ("model.pretrain=500",))):
+    for name, settings in (("without", ()), ("with", ("model.pretrain=500", "steps=4500"))):
         run = runs.digits("ebgan-digits", *settings, name="ebgan-digits" if not settings else "ebgan-digits-pretrained")
         steps, curve = run.curve("fid")
         rows.append((name, *curve))

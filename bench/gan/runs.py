@@ -14,6 +14,7 @@ from torch import nn
 
 from translate.models import System
 from translate.training.checkpoint import generator_weights, latest
+from translate.training.recipe import Recipe
 from translate.training.run import create, resume_run, train
 from translate.training.samples import DigitClassifier
 from translate.training.tasks import Handwriting
@@ -48,8 +49,12 @@ class Runs:
         """The recipe's system after its training, which is gone on with where one was stopped."""
         folder = self.work / (name or recipe)
         print(f"<!-- {folder.name} -->", flush=True)
-        made = (folder / "recipe.toml").is_file()
-        run = resume_run(folder) if made else create(f"{recipe}.toml", self.mnist, folder, list(settings))
+        if (folder / "recipe.toml").is_file():
+            run = resume_run(folder)
+            if run.recipe != Recipe.load(f"{recipe}.toml", settings):
+                raise SystemExit(f"{folder} was trained by another recipe: remove it, and it is trained again")
+        else:
+            run = create(f"{recipe}.toml", self.mnist, folder, list(settings))
         train(run, lambda *_: None)
         model, found = run.recipe.build(), latest(folder)
         if found is None:
@@ -76,8 +81,6 @@ class Runs:
     @cached_property
     def handwriting(self) -> Handwriting:
         """The digits that systems learn from, and those held out."""
-        from translate.training.recipe import Recipe
-
         settings = ["data.kind=mnist", "data.size=32", "generator.size=32", "critic.network.size=32"] if self.mnist else []
         recipe = Recipe.load("dcgan-digits.toml", settings)
         return Handwriting.mnist(recipe, self.mnist) if self.mnist else Handwriting.digits(recipe, None)

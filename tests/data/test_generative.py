@@ -40,6 +40,9 @@ def test_a_batch_depends_on_seed_and_index_alone() -> None:
 
 def test_digits_are_split_without_overlap() -> None:
     learned, held = digits(0.2), digits(0.2, held=True)
+    assert digits(size=16).pictures.shape[1:] == (1, 16, 16)
+    with pytest.raises(ValueError, match="sizes from 8 to 64"):
+        digits(size=7)
     assert len(learned) + len(held) == 1797
     assert learned.pictures.shape[1:] == (1, 8, 8)
     assert learned.pictures.min() == -1

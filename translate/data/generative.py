@@ -71,22 +71,31 @@ def ring(modes: int = 8, radius: float = 1.0, deviation: float = 0.01, seed: int
     return Mixture(radius * np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32), deviation, seed)
 
 
-def grid(side: int = 5, deviation: float = 0.025, seed: int = 0) -> Mixture:
-    """`side`² Gaussians on a square grid that reaches from -1 to 1 (Gulrajani et al. 2017, section 5.1, rescaled)."""
+def grid(side: int = 5, deviation: float = 0.0125, seed: int = 0) -> Mixture:
+    """`side`² Gaussians on a square grid that reaches from -1 to 1 (25 in Gulrajani et al. 2017, fig. 1)."""
     axis = np.linspace(-1, 1, side, dtype=np.float32)
     return Mixture(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2), deviation, seed)
 
 
-def digits(holdout: float = 0.2, held: bool = False, seed: int = 0) -> Pictures:
-    """The 1,797 digits of 8×8 pixels that scikit-learn brings along, without or with only the held-out share."""
+def digits(holdout: float = 0.2, size: int = 8, held: bool = False, seed: int = 0) -> Pictures:
+    """The 1,797 digits of 8×8 pixels that scikit-learn brings along, without or with only the held-out share.
+
+    A larger `size` is interpolated: nothing is added to them, but networks have room for more than one convolution.
+    """
     from sklearn.datasets import load_digits
+
+    if not 8 <= size <= 64:
+        raise ValueError(f"data.size = {size}: these digits come in sizes from 8 to 64")
 
     stored = load_digits()
     order = np.random.default_rng(0).permutation(len(stored.target))
     cut = round(holdout * len(order))
     chosen = order[:cut] if held else order[cut:]
-    pictures = stored.images[chosen].astype(np.float32)[:, None] / 8 - 1
-    return Pictures(torch.from_numpy(pictures), torch.from_numpy(stored.target[chosen].astype(np.int64)), seed)
+    pictures = stored.images[chosen].astype(np.float32) / 8 - 1
+    if size > 8:
+        larger = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC) for picture in pictures]
+        pictures = np.stack(larger).clip(-1, 1)
+    return Pictures(torch.from_numpy(pictures[:, None]), torch.from_numpy(stored.target[chosen].astype(np.int64)), seed)
 
 
 def mnist(folder: Path, size: int = 32, held: bool = False, seed: int = 0) -> Pictures:

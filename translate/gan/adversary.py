@@ -77,13 +77,14 @@ class Adversary(nn.Module):
                 raise ValueError(f"{type(self.objective).__name__} compares with real samples, and the generator was given none")
             opposite = score(real) if self.objective.paired and real is not None else None
             losses = {"adversarial": self.objective.generator(score(fake), opposite)}
+            seen = fake if condition is None else join(condition, fake)
             if self.matching:
                 if real is None:
                     raise ValueError("feature matching compares with real samples, and the generator was given none")
-                joined = (x if condition is None else join(condition, x) for x in (real, fake))
-                losses["features"] = self.matching(*(self.network.features(x) for x in joined))  # type: ignore[operator]
+                shown = real if condition is None else join(condition, real)
+                losses["features"] = self.matching(self.network.features(shown), self.network.features(seen))  # type: ignore[operator]
             if self.pulling:
-                losses["pulling_away"] = self.pulling(self.network.encode(fake))  # type: ignore[operator]
+                losses["pulling_away"] = self.pulling(self.network.encode(seen))  # type: ignore[operator]
             return losses
 
     def fooled(self, real: Tensor, fake: Tensor) -> Tensor:

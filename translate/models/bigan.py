@@ -35,6 +35,8 @@ class BiGAN(nn.Module):
         noise = getattr(G, "latent", None)
         if noise is None:
             raise ValueError(f"bigan: {type(G).__name__} starts from no code; choose mlp-generator or dcgan-generator")
+        if D.objective.metric or D.matching or D.pulling:
+            raise ValueError("bigan: E and G are judged together: no loss-sensitive, feature-matching or pulling-away")
         self.G, self.E, self.D, self.noise = G, E, D, int(noise)
 
     @property

@@ -4,7 +4,8 @@
     L_prior = KL(N(μ(x), σ²(x)) ‖ N(0, I)),    L_llike = ‖D_l(x) − D_l(G(z))‖² / 2,  z ~ E(x)        (eqs. 3 and 7)
 
 Algorithm 1 has three players, of whom each sees its own terms: the encoder E L_prior + L_llike, the decoder G
-γ·L_llike − L_GAN, the critic L_GAN on real samples, reconstructions and samples from the prior.
+γ·L_llike − L_GAN, the critic L_GAN on real samples, reconstructions and samples from the prior. In L_GAN real samples weigh
+as much as both kinds of fakes together, where the paper adds the three alike.
 """
 
 from typing import NamedTuple, Protocol

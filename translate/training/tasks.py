@@ -112,11 +112,10 @@ class Handwriting:
 
     @classmethod
     def digits(cls, recipe: Recipe, folder: Path | None) -> "Handwriting":
-        share = recipe.data.holdout
+        share, size = recipe.data.holdout, recipe.data.size
         if not 0 < share < 1:
             raise ValueError(f"data.holdout = {share}: some digits have to be held out, and some learned from")
-        learned = generative.digits(share, seed=recipe.seed)
-        return cls(learned, generative.digits(share, held=True))
+        return cls(generative.digits(share, size, seed=recipe.seed), generative.digits(share, size, held=True))
 
     @classmethod
     def mnist(cls, recipe: Recipe, folder: Path | None) -> "Handwriting":
