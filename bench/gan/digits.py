@@ -1,10 +1,16 @@
 """Effects that show on handwritten digits."""
 
+import copy
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from scipy.optimize import linear_sum_assignment
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
@@ -50,7 +56,8 @@ def conditional(runs: Runs) -> None:
     hits = (runs.classifier(x).argmax(dim=1) == asked).float()
     rows = [("samples", hits.mean().item())]
     held = runs.handwriting.held
-    rows.append(("real held-out digits", (runs.classifier(held.pictures).argmax(dim=1) == held.classes).float().mean().item()))
+    right = (_in_parts(runs.classifier, held.pictures).argmax(dim=1) == held.classes).float()
+    rows.append(("real held-out digits", right.mean().item()))
     table("Class-conditional CGAN: share that a classifier of real digits takes for what was asked", ("what", "share"), rows)
     figure = Figure((4, 3.2))
     axes = figure.subplots()
@@ -64,7 +71,8 @@ def codes(runs: Runs) -> None:
     run, held = runs.digits("infogan-digits"), runs.handwriting.held
     model = run.model
     with torch.no_grad():
-        found = model.read(held.pictures).logits.argmax(dim=1)  # type: ignore[attr-defined]
+        logits = _in_parts(lambda x: model.read(x).logits, held.pictures)  # type: ignore[attr-defined]
+    found = logits.argmax(dim=1)
     counts = np.zeros((10, 10))
     np.add.at(counts, (found.numpy(), held.classes.numpy()), 1)
     category, digit = linear_sum_assignment(-counts)
@@ -100,7 +108,7 @@ def encoders(runs: Runs) -> None:
     for name in ("bigan", "vaegan"):
         run = runs.digits(f"{name}-digits")
         with torch.no_grad():
-            here, there = (run.model.encode(data.pictures) for data in (learned, held))  # type: ignore[attr-defined]
+            here, there = (_in_parts(run.model.encode, data.pictures[few]) for data in (learned, held))  # type: ignore[attr-defined]
             rebuilt = run.network(there)
         right = (runs.classifier(rebuilt).argmax(dim=1) == held.classes).float().mean().item()
         rows.append((name, right, _nearest(here[few], learned.classes[few], there, held.classes)))
@@ -117,15 +125,24 @@ def encoders(runs: Runs) -> None:
 def features(runs: Runs) -> None:
     """A critic's features and a linear classifier, against pixels (Radford et al. 2016, section 5)."""
     learned, held = runs.handwriting.pictures, runs.handwriting.held
-    critic = runs.digits("dcgan-digits").model.D.network  # type: ignore[attr-defined]
-    with torch.no_grad():
-        inside = [torch.cat([critic.features(part) for part in data.pictures.split(500)]) for data in (learned, held)]
+    trained = runs.digits("dcgan-digits").model.D.network  # type: ignore[attr-defined]
+    torch.manual_seed(0)
+    untrained = copy.deepcopy(trained).apply(lambda m: m.reset_parameters() if hasattr(m, "reset_parameters") else None)
+    seen = {
+        "pixels": lambda x: x.flatten(1),
+        "an untrained critic's features": untrained.features,
+        "DCGAN's critic's features": trained.features,
+    }
     rows = []
-    for n in (100, 300, 1000):
-        pixels = LinearSVC(C=0.01).fit(learned.pictures[:n].flatten(1), learned.classes[:n])
-        svm = LinearSVC(C=0.01).fit(inside[0][:n], learned.classes[:n])
-        rows.append((n, float(pixels.score(held.pictures.flatten(1), held.classes)), float(svm.score(inside[1], held.classes))))
-    table("Linear SVM on held-out digits", ("labelled digits", "on pixels", "on DCGAN's critic's features"), rows)
+    for name, features_of in seen.items():
+        here, there = (_in_parts(features_of, data.pictures[:10_000]).numpy() for data in (learned, held))
+        found = []
+        for n in (100, 300, 1000):
+            classifier = make_pipeline(StandardScaler(), GridSearchCV(LinearSVC(), {"C": [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]}, cv=5))
+            classifier.fit(here[:n], learned.classes[:n])
+            found.append(float(classifier.score(there, held.classes[:10_000])))
+        rows.append((name, *found))
+    table("Linear SVM on held-out digits, by the number of labelled ones", ("on", "100", "300", "1000"), rows)
 
 
 def walks(runs: Runs) -> None:
@@ -138,7 +155,7 @@ def walks(runs: Runs) -> None:
         ends = z[:12]
         way = torch.linspace(0, 1, 10)[:, None]
         walk = torch.cat([run.network(a + way * (b - a)) for a, b in zip(ends[::2], ends[1::2], strict=True)])
-        means = [z[kinds == k][:20].mean(dim=0) for k in range(10)]
+        means = [z[kinds == k][:3].mean(dim=0) for k in range(10)]
         sums = [(a, b, c) for a, b, c in ((8, 3, 1), (9, 4, 0), (7, 1, 4))]
         shown = torch.stack([t for a, b, c in sums for t in (means[a], means[b], means[c], means[a] - means[b] + means[c])])
         arithmetic = run.network(shown)
@@ -182,6 +199,11 @@ def _drawn(run: Trained, n: int, classes: Tensor | None = None) -> Tensor:
     with seeded(5), torch.no_grad():
         z: Tensor = run.model.latent(n, classes)  # type: ignore[attr-defined]
         return torch.cat([run.network(part) for part in z.split(500)])
+
+
+def _in_parts(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([network(part) for part in x.split(500)])
 
 
 def _nearest(known: Tensor, classes: Tensor, asked: Tensor, truth: Tensor) -> float:

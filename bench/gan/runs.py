@@ -1,6 +1,7 @@
 """Trained systems for the benchmarks, by the same loop and recipes as everybody's."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,7 +56,12 @@ class Runs:
                 raise SystemExit(f"{folder} was trained by another recipe: remove it, and it is trained again")
         else:
             run = create(f"{recipe}.toml", self.mnist, folder, list(settings))
-        train(run, lambda *_: None)
+        diverged: list[dict[str, Any]] = []
+        try:
+            train(run, lambda *_: None)
+        except FloatingPointError as error:
+            print(f"<!-- {folder.name} diverged: {error} -->", flush=True)
+            diverged = [{"step": run.recipe.steps, "modes": 0, "quality": 0, "distance": math.inf, "fid": math.inf}]
         model, found = run.recipe.build(), latest(folder)
         if found is None:
             raise RuntimeError(f"{folder} holds no checkpoint after its training")
@@ -65,7 +71,7 @@ class Runs:
         lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         for module in (model, network):
             module.eval()  # type: ignore[attr-defined]
-        return Trained(model, network, [json.loads(line) for line in lines])
+        return Trained(model, network, [json.loads(line) for line in lines] + diverged)
 
     def digits(self, recipe: str, *settings: str, name: str = "") -> Trained:
         """The same on MNIST, where there is one: every network at 32 pixels."""

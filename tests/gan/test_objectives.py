@@ -259,6 +259,15 @@ def test_refuses_scores_that_are_no_pairs() -> None:
         Relativistic().generator(torch.zeros(4), torch.zeros(3))
 
 
+@pytest.mark.parametrize("name", F_DIVERGENCES)
+def test_the_alternative_generator_raises_g(name: str) -> None:
+    v = torch.linspace(-3, 3, 7, dtype=torch.float64, requires_grad=True)
+    loss = FGAN(name, alternative=True).generator(v)
+    assert loss.item() == pytest.approx(-F_DIVERGENCES[name].g(v.detach()).mean().item())
+    (gradient,) = torch.autograd.grad(loss, v)
+    assert (gradient < 0).all()
+
+
 # Mutants tried, each fails a test above:
 # minimax: either sign; the generator's loss that does not saturate; halved. non-saturating: the generator's that saturates.
 # least-squares: not halved; fakes' target −1; generator's target 0. wasserstein: sign; real detached.

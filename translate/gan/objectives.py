@@ -112,14 +112,15 @@ class FGAN(Objective):
     """f-GAN (Nowozin et al. 2016, eq. 6): critic and generator play for F = E g(v) − E f*(g(v)), v the scores of real and
     fake. The best critic's loss is −D_f(real‖fake).
 
-    The paper also trains the generator to maximise E g(v) over its fakes (section 3.2), as the non-saturating GAN does; this
-    one minimises F itself.
+    The generator minimises F itself, or, with `alternative`, maximises E g(v) over its fakes (section 3.2), as the
+    non-saturating GAN does: F alone leaves it without a gradient where the critic is sure.
     """
 
     divergence: str
     """A name of `divergences.F_DIVERGENCES` or `divergences.F_FAMILIES`."""
     parameter: float | None = None
     """α of "alpha", π of "jensen-shannon-weighted"; the others have none."""
+    alternative: bool = False
 
     def __post_init__(self) -> None:
         f_divergence(self.divergence, self.parameter)
@@ -132,7 +133,7 @@ class FGAN(Objective):
         return self.D_f.conjugate_g(fake).mean() - self.D_f.g(real).mean()
 
     def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return -self.D_f.conjugate_g(fake).mean()
+        return -self.D_f.g(fake).mean() if self.alternative else -self.D_f.conjugate_g(fake).mean()
 
 
 @dataclass(frozen=True)

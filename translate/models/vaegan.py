@@ -69,17 +69,21 @@ class VAEGAN(nn.Module):
 
     def losses(self, player: str, batch: Batch, out: Out) -> dict[str, Tensor]:
         if player == "encoder":
-            return {"prior": self.prior * divergence(out.mean, out.log_variance), "likeness": self._likeness(batch.x, out.z)}
-        x = torch.cat([batch.x, batch.x])
-        fake = torch.cat([self.G(out.z.detach()), self.G(out.prior)])
+            return {
+                "prior": self.prior * divergence(out.mean, out.log_variance),
+                "likeness": self._likeness(batch.x, self.G(out.z)),
+            }
+        # In one pass, so that G's batch statistics are those of posterior and prior together, as they are for sampling
+        x, fake = torch.cat([batch.x, batch.x]), self.G(torch.cat([out.z.detach(), out.prior]))
         if player == "critic":
             return self.D.critic(x, fake)
-        return self.D.generator(fake, real=x) | {"likeness": self.gamma * self._likeness(batch.x, out.z.detach())}
+        rebuilt = fake[: len(batch.x)]
+        return self.D.generator(fake, real=x) | {"likeness": self.gamma * self._likeness(batch.x, rebuilt)}
 
-    def _likeness(self, x: Tensor, z: Tensor) -> Tensor:
+    def _likeness(self, x: Tensor, rebuilt: Tensor) -> Tensor:
         """−log p(D_l(x) | z) without its constant, summed over the features."""
         features = self.D.network.features
-        return (features(x).detach() - features(self.G(z))).square().sum(dim=1).mean() / 2  # type: ignore[operator]
+        return (features(x).detach() - features(rebuilt)).square().sum(dim=1).mean() / 2  # type: ignore[operator]
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

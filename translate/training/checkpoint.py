@@ -25,6 +25,8 @@ def save(run: Path, step: int, model: System, ema: EMA, optimisers: dict[str, Op
     _save_tensors(model.state_dict(), partial / "weights.safetensors")
     _save_tensors(ema.network.state_dict(), partial / "ema.safetensors")
     tensors = {"rng": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        tensors["rng-cuda"] = torch.cuda.get_rng_state()
     for name, optimiser in optimisers.items():
         for index, values in optimiser.state_dict()["state"].items():
             tensors |= {f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in values.items()}
@@ -43,6 +45,9 @@ def load(path: Path, model: System, ema: EMA, optimisers: dict[str, Optimizer]) 
     ema.network.load_state_dict(load_file(path / "ema.safetensors"))
     tensors = load_file(path / "optimizer.safetensors")
     torch.set_rng_state(tensors.pop("rng"))
+    cuda = tensors.pop("rng-cuda", None)
+    if cuda is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(cuda)
     for name, optimiser in optimisers.items():
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}

@@ -80,8 +80,9 @@ def _fit(recipe: Recipe, run: Path, task: Task, report: Callable[[Status], None]
         for step in range(first, recipe.steps):
             batch = _to(next(batches), fabric.device, recipe.channels_last)
             losses = _step(recipe, fabric, model, optimisers, batch, step)
-            ema.update(model.translator, step + 1)
             done = step + 1
+            if done % recipe.optimisers["generator"].every == 0:
+                ema.update(model.translator, done)
             report(Status(done, losses))
             if done % recipe.log_every == 0:
                 log.write(done, losses | {"lr": recipe.optimisers["generator"].learning_rate(step, recipe.steps)})
@@ -191,14 +192,20 @@ def _batches(recipe: Recipe, data: Dataset[Any], step: int, start_worker: Callab
         multiprocessing_context=context,
         prefetch_factor=4 if recipe.workers else None,
         generator=torch.Generator(),  # its own, so that starting it draws nothing from the model's
-        collate_fn=(lambda batch: batch) if hasattr(data, "__getitems__") else None,  # some draw whole batches
+        collate_fn=_as_it_is if hasattr(data, "__getitems__") else None,  # some draw whole batches
     )
     return iter(loader)
 
 
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
 def _to(batch: Any, device: torch.device, channels_last: bool) -> Any:
     memory = torch.channels_last if channels_last else torch.preserve_format
-    return type(batch)(*(tensor.to(device, memory_format=memory, non_blocking=True) for tensor in batch))
+    # Only pictures have channels to put last
+    formats = (memory if tensor.dim() == 4 else torch.preserve_format for tensor in batch)
+    return type(batch)(*(t.to(device, memory_format=f, non_blocking=True) for t, f in zip(batch, formats, strict=True)))
 
 
 def _plain(losses: Mapping[str, Tensor]) -> dict[str, float]:

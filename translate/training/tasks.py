@@ -93,7 +93,7 @@ class Points:
         return f"a mixture of {len(self.mixture.centres)} Gaussians of deviation {self.mixture.deviation}"
 
     def check(self, model: System) -> None:
-        _draw_once(model, (2,))
+        _play_once(model, self.mixture)
 
     def dataset(self) -> Dataset[Any]:
         return self.mixture
@@ -129,7 +129,7 @@ class Handwriting:
         return f"{len(self.pictures)} digits of {side}×{side} pixels; held out: {len(self.held)}"
 
     def check(self, model: System) -> None:
-        _draw_once(model, tuple(self.pictures.pictures.shape[1:]))
+        _play_once(model, self.pictures)
 
     def dataset(self) -> Dataset[Any]:
         return self.pictures
@@ -152,9 +152,17 @@ def find(recipe: Recipe, folder: Path | None) -> Task:
     return TASKS[recipe.data.kind](recipe, folder)
 
 
-def _draw_once(model: System, shape: tuple[int, ...]) -> None:
+def _play_once(model: System, data: generative.Mixture | generative.Pictures) -> None:
+    """Raises `ValueError` where the networks do not fit the samples, or one another."""
     if not isinstance(model, Generative):
         raise ValueError("this model translates pictures, and draws nothing from noise: give it data of kind = 'paired'")
-    drawn = tuple(model.translator(model.latent(2)).shape[1:])
-    if drawn != shape:
-        raise ValueError(f"the generator draws samples of shape {drawn}, but the data's are {shape}")
+    batch = data.__getitems__(range(2))
+    drawn, wanted = tuple(model.translator(model.latent(2)).shape[1:]), tuple(batch.x.shape[1:])
+    if drawn != wanted:
+        raise ValueError(f"the generator draws samples of shape {drawn}, but the data's are {wanted}")
+    try:
+        out = model(batch)
+        for player in model.players:
+            model.losses(player, batch, out)
+    except RuntimeError as error:
+        raise ValueError(f"the networks do not fit the data or one another: {error}") from error
