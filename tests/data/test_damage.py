@@ -74,7 +74,17 @@ def test_noise_has_the_deviation_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "age", [damage.fade, damage.faded_dyes, damage.yellowed, damage.silvering, damage.dye_clouds, damage.silk, damage.monochrome]
+    "age",
+    [
+        damage.fade,
+        damage.fog,
+        damage.faded_dyes,
+        damage.yellowed,
+        damage.silvering,
+        damage.dye_clouds,
+        damage.silk,
+        damage.monochrome,
+    ],
 )
 def test_ageing_changes_and_stays_finite(age: object) -> None:
     picture = photograph().astype(np.float32) / 255
@@ -88,6 +98,15 @@ def test_ageing_changes_and_stays_finite(age: object) -> None:
 def test_fading_loses_contrast() -> None:
     picture = photograph().astype(np.float32) / 255
     assert all(damage.fade(picture, np.random.default_rng(seed)).std() < picture.std() for seed in range(10))
+
+
+def test_fog_lifts_the_darks_and_leaves_white() -> None:
+    black, white = np.zeros((96, 96, 3), np.float32), np.ones((96, 96, 3), np.float32)
+    for seed in range(10):
+        lifted = damage.fog(black, np.random.default_rng(seed))
+        assert 0.005 < lifted.mean() < 0.5
+        assert lifted.min() >= 0
+        np.testing.assert_allclose(damage.fog(white, np.random.default_rng(seed)), 1, atol=1e-6)
 
 
 def test_shares_must_make_sense() -> None:

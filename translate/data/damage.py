@@ -38,7 +38,7 @@ class Damage:
     noise: float = 0.2
     """Share with nothing but Gaussian noise, deviation 0 to `noisiest`."""
     marked: float = 0.3
-    """Share with marks on an otherwise clean picture."""
+    """Share with marks on an otherwise clean picture, a quarter of them fogged as well."""
     noisiest: float = 50 / 255
     _scan: A.Compose = field(init=False, repr=False, compare=False)
 
@@ -55,7 +55,8 @@ class Damage:
         if kind < self.untouched + self.noise:
             return gaussian_noise(clean, rng.uniform(0, self.noisiest), rng), clean
         if kind < self.untouched + self.noise + self.marked:
-            return _bytes(self._mark(_floats(clean), rng)), clean
+            marked = self._mark(_floats(clean), rng)
+            return _bytes(fog(marked, rng) if rng.random() < 0.25 else marked), clean
         return self._old(clean, rng)
 
     def _old(self, clean: Pixels, rng: Generator) -> tuple[Pixels, Pixels]:
@@ -115,6 +116,15 @@ def fade(picture: Float, rng: Generator) -> Float:
     return np.asarray(black + (white - black) * np.clip(paled, 0, 1) ** rng.uniform(0.8, 1.25), np.float32)
 
 
+def fog(picture: Float, rng: Generator) -> Float:
+    """Fogged film, or light that a scanner scattered: a grey veil, and its grain, over the darks; white stays white."""
+    height, width = picture.shape[:2]
+    uneven = 1 + rng.uniform(0, 0.5) * marks.smooth_noise(height, width, rng, rng.uniform(100, 300))
+    grain = rng.uniform(0, 0.05) * rng.standard_normal((height, width), dtype=np.float32)
+    veil = np.clip(rng.uniform(0.02, 0.2) * uneven + grain, 0, 0.5).astype(np.float32)
+    return _cover(picture, veil, np.ones(3, np.float32))
+
+
 def faded_dyes(picture: Float, rng: Generator) -> Float:
     """Colour film loses its three dyes unevenly, which leaves the well-known red, yellow or magenta cast."""
     left = rng.uniform(0.6, 1, 3).astype(np.float32)
@@ -161,6 +171,7 @@ def silk(picture: Float, rng: Generator) -> Float:
 
 _AGEING: Sequence[tuple[Callable[[Float, Generator], Float], float]] = (
     (fade, 0.35),
+    (fog, 0.25),
     (faded_dyes, 0.25),
     (yellowed, 0.25),
     (silvering, 0.1),
