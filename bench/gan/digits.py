@@ -71,7 +71,7 @@ def codes(runs: Runs) -> None:
     run, held = runs.digits("infogan-digits"), runs.handwriting.held
     model = run.model
     with torch.no_grad():
-        logits = _in_parts(lambda x: model.read(x).logits, held.pictures)  # type: ignore[attr-defined]
+        logits = _in_parts(lambda x: model.read(x).logits, held.pictures)
     found = logits.argmax(dim=1)
     counts = np.zeros((10, 10))
     np.add.at(counts, (found.numpy(), held.classes.numpy()), 1)
@@ -85,11 +85,11 @@ def codes(runs: Runs) -> None:
     for axes, code in zip(figure.subplots(1, 2), (0, 1), strict=True):
         rows = []
         with seeded(3):
-            noise = torch.randn(10, model.noise)  # type: ignore[attr-defined]
+            noise = torch.randn(10, model.noise)
         for c in np.argsort(digit[np.argsort(category)]):
-            values = torch.zeros(10, model.continuous)  # type: ignore[attr-defined]
+            values = torch.zeros(10, model.continuous)
             values[:, code] = torch.linspace(-2, 2, 10)
-            hot = torch.eye(model.categories)[[int(c)] * 10]  # type: ignore[attr-defined]
+            hot = torch.eye(model.categories)[[int(c)] * 10]
             rows.append(torch.cat([noise[:1].expand(10, -1), hot, values], dim=1))
         with torch.no_grad():
             axes.imshow(tile(run.network(torch.cat(rows)), 10))
@@ -108,7 +108,7 @@ def encoders(runs: Runs) -> None:
     for name in ("bigan", "vaegan"):
         run = runs.digits(f"{name}-digits")
         with torch.no_grad():
-            here, there = (_in_parts(run.model.encode, data.pictures[few]) for data in (learned, held))  # type: ignore[attr-defined]
+            here, there = (_in_parts(run.model.encode, data.pictures[few]) for data in (learned, held))
             rebuilt = run.network(there)
         right = (runs.classifier(rebuilt).argmax(dim=1) == held.classes).float().mean().item()
         rows.append((name, right, _nearest(here[few], learned.classes[few], there, held.classes)))
@@ -125,7 +125,7 @@ def encoders(runs: Runs) -> None:
 def features(runs: Runs) -> None:
     """A critic's features and a linear classifier, against pixels (Radford et al. 2016, section 5)."""
     learned, held = runs.handwriting.pictures, runs.handwriting.held
-    trained = runs.digits("dcgan-digits").model.D.network  # type: ignore[attr-defined]
+    trained = runs.digits("dcgan-digits").model.D.network
     torch.manual_seed(0)
     untrained = copy.deepcopy(trained).apply(lambda m: m.reset_parameters() if hasattr(m, "reset_parameters") else None)
     seen = {
@@ -149,7 +149,7 @@ def walks(runs: Runs) -> None:
     """Walks in the latent space, and arithmetic with means of latents (Radford et al. 2016, section 6)."""
     run = runs.digits("dcgan-digits")
     with seeded(1):
-        z = run.model.latent(3000)  # type: ignore[attr-defined]
+        z = run.model.latent(3000)
     with torch.no_grad():
         kinds = torch.cat([runs.classifier(run.network(part)).argmax(dim=1) for part in z.split(500)])
         ends = z[:12]
@@ -171,7 +171,8 @@ def walks(runs: Runs) -> None:
 
 def pretraining(runs: Runs) -> None:
     """EBGAN with and without an autoencoder that was trained in advance."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    steps: list[int] = []
     for name, settings in (("without", ()), ("with", ("model.pretrain=500", "steps=4500"))):
         run = runs.digits("ebgan-digits", *settings, name="ebgan-digits" if not settings else "ebgan-digits-pretrained")
         steps, curve = run.curve("fid")
@@ -197,7 +198,7 @@ def architectures(runs: Runs) -> None:
 
 def _drawn(run: Trained, n: int, classes: Tensor | None = None) -> Tensor:
     with seeded(5), torch.no_grad():
-        z: Tensor = run.model.latent(n, classes)  # type: ignore[attr-defined]
+        z: Tensor = run.model.latent(n, classes)
         return torch.cat([run.network(part) for part in z.split(500)])
 
 

@@ -84,7 +84,7 @@ def saturation(runs: Runs) -> None:
         "Wasserstein, gradient penalty": (Wasserstein(), GradientPenalty()),
     }
     moments = (0, 5, 25, 100, 400, 1600)
-    curves = {}
+    curves: dict[str, list[float]] = {}
     for name, parts in losses.items():
         game, done, curves[name] = Game.new(*parts), 0, []
         for moment in moments:
@@ -143,7 +143,7 @@ def modes(runs: Runs) -> None:
         figure = Figure((10, 4.4))
         for axes, (name, run) in zip(figure.subplots(2, 5).flat, pictures, strict=True):
             with torch.no_grad(), seeded(0):
-                x = run.network(run.model.latent(1000))  # type: ignore[attr-defined]
+                x = run.network(run.model.latent(1000))
             axes.plot(*x.T, ".", markersize=1.5)
             axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), title=name, xticks=[], yticks=[])
         runs.save(figure, kind)
@@ -180,7 +180,7 @@ def weights(runs: Runs) -> None:
     """Clipping pushes weights to ±c, the penalty does not (Gulrajani et al. 2017, fig. 1b)."""
     rows, figure = [], Figure((8, 2.6))
     for axes, name in zip(figure.subplots(1, 2), ("wgan", "wgan-gp"), strict=True):
-        critic: nn.Module = runs.trained(f"{name}-ring", name=f"{name}-ring-1").model.D.network  # type: ignore[attr-defined]
+        critic: nn.Module = runs.trained(f"{name}-ring", name=f"{name}-ring-1").model.D.network
         values = torch.cat([p.detach().flatten() for p in critic.parameters() if p.dim() == 2])
         largest = values.abs().max().item()
         rows.append((name, largest, (values.abs() > 0.99 * largest).float().mean().item()))

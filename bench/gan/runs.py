@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from safetensors.torch import load_file
 from torch import nn
 
-from translate.models import System
 from translate.training.checkpoint import generator_weights, latest
 from translate.training.recipe import Recipe
 from translate.training.run import create, resume_run, train
@@ -25,7 +24,8 @@ mpl.use("Agg")
 
 @dataclass(frozen=True)
 class Trained:
-    model: System
+    model: Any
+    """A `System`, with whatever its own kind has besides."""
     network: nn.Module
     """The averaged generator."""
     log: list[dict[str, Any]]
@@ -69,9 +69,8 @@ class Runs:
         network = run.recipe.build().translator
         network.load_state_dict(generator_weights(found))
         lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        for module in (model, network):
-            module.eval()  # type: ignore[attr-defined]
-        return Trained(model, network, [json.loads(line) for line in lines] + diverged)
+        model.eval()  # type: ignore[attr-defined]
+        return Trained(model, network.eval(), [json.loads(line) for line in lines] + diverged)
 
     def digits(self, recipe: str, *settings: str, name: str = "") -> Trained:
         """The same on MNIST, where there is one: every network at 32 pixels."""
