@@ -166,8 +166,8 @@ def test_a_full_disk_stops_the_job_at_once_and_it_resumes(
     assert sorted(contents(out)) == sorted(NAMES)
 
 
-def test_a_stopped_job_gives_up_the_picture_at_work_within_a_tile(tmp_path: Path, blur: Path) -> None:
-    draw(tmp_path / "in" / "a.png", height=1300, width=1300)
+def test_a_stopped_job_gives_up_the_picture_at_work_within_a_tile(tmp_path: Path, blur: Path, small_tiles: None) -> None:
+    draw(tmp_path / "in" / "a.png", height=100, width=100)
     job, stop, shares = prepare(tmp_path / "in", tmp_path / "out", Settings(str(blur))), Event(), []
 
     def progress(_: str, share: float) -> None:
