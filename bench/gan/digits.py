@@ -14,8 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
-from bench.gan.runs import Runs, Trained, table
-from translate.training.samples import seeded, tile
+from bench.gan.runs import Runs, table
+from translate.training.samples import draw, seeded, tile
 
 WGAN_GP = (
     "critic.objective.name=wasserstein",
@@ -35,7 +35,7 @@ def systems(runs: Runs) -> None:
     for name in SYSTEMS:
         run = runs.digits(f"{name}-digits")
         rows.append((name, run.last("fid"), run.last("certainty"), run.last("classes")))
-        columns.append((name, _drawn(run, 16)))
+        columns.append((name, draw(run.model, run.network, 16)))
     table(
         "Digits. FID in the features of a small classifier of real digits (not Inception's: it compares within this table alone)",
         ("system", "FID", "certainty", "effective classes of 10"),
@@ -52,7 +52,7 @@ def systems(runs: Runs) -> None:
 def conditional(runs: Runs) -> None:
     """Asked for a class, CGAN draws it (Mirza & Osindero 2014, fig. 2)."""
     run, asked = runs.digits("class-cgan-digits"), torch.arange(1000) % 10
-    x = _drawn(run, 1000, asked)
+    x = draw(run.model, run.network, 1000, asked)
     hits = (runs.classifier(x).argmax(dim=1) == asked).float()
     rows = [("samples", hits.mean().item())]
     held = runs.handwriting.held
@@ -194,12 +194,6 @@ def architectures(runs: Runs) -> None:
             found.append(runs.digits(recipe, *settings, *more, name=name).last("fid"))
         rows.append((title, *found))
     table("FID of other generators", ("generator", "GAN", "WGAN-GP"), rows)
-
-
-def _drawn(run: Trained, n: int, classes: Tensor | None = None) -> Tensor:
-    with seeded(5), torch.no_grad():
-        z: Tensor = run.model.latent(n, classes)
-        return torch.cat([run.network(part) for part in z.split(500)])
 
 
 def _in_parts(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from translate.gan.divergences import js, wasserstein
 from translate.gan.networks import MLPCritic
 from translate.gan.objectives import Minimax, NonSaturating, Objective, Wasserstein
 from translate.gan.stabilisers import InstanceNoise
-from translate.training.samples import seeded
+from translate.training.samples import draw
 
 
 def disjoint(runs: Runs) -> None:
@@ -142,9 +142,7 @@ def modes(runs: Runs) -> None:
         table(title, ("system", f"modes of {all_modes}", "good samples", "W₁ to the truth"), rows)
         figure = Figure((10, 4.4))
         for axes, (name, run) in zip(figure.subplots(2, 5).flat, pictures, strict=True):
-            with torch.no_grad(), seeded(0):
-                x = run.network(run.model.latent(1000))
-            axes.plot(*x.T, ".", markersize=1.5)
+            axes.plot(*draw(run.model, run.network, 1000).T, ".", markersize=1.5)
             axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), title=name, xticks=[], yticks=[])
         runs.save(figure, kind)
 

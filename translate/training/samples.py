@@ -8,15 +8,13 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from translate.data.generative import Mixture, Pictures
 from translate.gan.divergences import wasserstein
 from translate.models import Generative, System
-
-SheetPixels = NDArray[np.uint8]
+from translate.training.evaluate import Pixels
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Modes:
             "distance": float(wasserstein(drawn[:400], real)) if np.isfinite(x).all() else math.inf,
         }
 
-    def sheet(self, model: System, network: nn.Module, device: torch.device) -> SheetPixels:
+    def sheet(self, model: System, network: nn.Module, device: torch.device) -> Pixels:
         """Real points in blue, drawn ones in orange."""
         side, sheet = 384, np.full((384, 384, 3), 255, np.uint8)
         points = ((self.mixture.__getitems__(range(1000)).x, (40, 90, 200)), (draw(model, network, 1000).cpu(), (230, 110, 20)))
@@ -84,7 +82,7 @@ class Digits:
             "classes": torch.special.entr(mean).sum().exp().item(),
         }
 
-    def sheet(self, model: System, network: nn.Module, device: torch.device) -> SheetPixels:
+    def sheet(self, model: System, network: nn.Module, device: torch.device) -> Pixels:
         """Eight rows of ten; with classes, a column a class."""
         return tile(draw(model, network, 80, torch.arange(80) % 10).cpu(), columns=10)
 
@@ -154,7 +152,7 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def tile(pictures: Tensor, columns: int) -> SheetPixels:
+def tile(pictures: Tensor, columns: int) -> Pixels:
     """Pictures `[N, 1, H, W]` in -1..1 as one, enlarged to be seen."""
     scale = max(1, 48 // pictures.shape[-1])
     values = ((pictures[:, 0].clamp(-1, 1) + 1) * 127.5).round().byte().numpy().repeat(scale, 1).repeat(scale, 2)
