@@ -140,15 +140,23 @@ def test_pairs_alone_are_enough(tmp_path: Path) -> None:
     assert sample.y.unique().tolist() == pytest.approx([120 / 127.5 - 1])
 
 
-def test_transplanted_marks_go_the_same_share_of_the_way() -> None:
-    clean = np.full((2, 2, 3), 100, np.uint8)
-    damaged = clean.copy()
-    damaged[0, 0] = 100 + (255 - 100) // 2  # half way to white
-    damaged[1, 1] = 50  # half way to black
-    moved = transplant(damaged, clean, np.full((2, 2, 3), 60, np.uint8))
-    assert moved[0, 0, 0] == pytest.approx(60 + (255 - 60) / 2, abs=1.5)
-    assert moved[1, 1, 0] == 30
-    assert moved[0, 1, 0] == 60
+def test_transplanted_marks_change_another_picture_as_much() -> None:
+    clean = np.full((1, 3, 3), 100, np.uint8)
+    damaged = clean + np.array([[[40], [-30 % 256], [0]]], np.uint8)
+    dark, light = (transplant(damaged, clean, np.full((1, 3, 3), level, np.uint8)) for level in (10, 230))
+    assert dark[..., 0].tolist() == [[50, 0, 10]]
+    assert light[..., 0].tolist() == [[255, 200, 230]]
+
+
+def test_a_transplanted_white_mark_is_not_the_colour_that_it_hid() -> None:
+    red = np.array([[[240, 20, 20]]], np.uint8)
+    assert transplant(np.full_like(red, 255), red, np.zeros_like(red)).tolist() == [[[235, 235, 235]]]
+    assert transplant(np.zeros_like(red), red, np.full_like(red, 255)).tolist() == [[[15, 15, 15]]]
+
+
+def test_a_transplant_onto_the_same_picture_is_the_pair() -> None:
+    clean, damaged = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), dtype=np.uint8)
+    assert np.array_equal(transplant(damaged, clean, clean), damaged)
 
 
 def test_validation_holds_whole_fixed_pictures(tmp_path: Path) -> None:

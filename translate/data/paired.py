@@ -228,13 +228,15 @@ def crop(pair: tuple[Pixels, ...], size: int, rng: Generator, upright: bool = Fa
 
 
 def transplant(damaged: Pixels, clean: Pixels, other: Pixels) -> Pixels:
-    """Moves marks onto `other`: each pixel goes the same share of the way to white, or to black, as in the pair."""
-    before, after = clean.astype(np.float32), damaged.astype(np.float32)
-    # Where there was almost no room to go, the share is unknown; the floor keeps JPEG noise from becoming marks.
-    lighter = np.clip((after - before) / np.maximum(255 - before, 32), 0, 1)
-    darker = np.clip((before - after) / np.maximum(before, 32), 0, 1)
-    onto = other.astype(np.float32)
-    return np.rint(np.clip(onto + lighter * (255 - onto) - darker * onto, 0, 255)).astype(np.uint8)
+    """Moves marks onto `other`: each pixel changes by as much as in the pair.
+
+    Scans of dust and scratches are added to photographs, so a haze among them lies evenly over darks and lights.
+    """
+    change = damaged.astype(np.int16) - clean
+    # A channel that ended at white or black tells only the least that it would have changed; another may tell more.
+    change = np.where(damaged == 255, change.max(2, keepdims=True), change)
+    change = np.where(damaged == 0, change.min(2, keepdims=True), change)
+    return np.clip(other + change, 0, 255).astype(np.uint8)
 
 
 def validation(sources: Sources, target_first: bool, limit: int = 16) -> dict[str, list[Paired]]:
