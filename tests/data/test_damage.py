@@ -100,12 +100,13 @@ def test_fading_loses_contrast() -> None:
     assert all(damage.fade(picture, np.random.default_rng(seed)).std() < picture.std() for seed in range(10))
 
 
-def test_fog_lifts_the_darks_and_leaves_white() -> None:
-    black, white = np.zeros((96, 96, 3), np.float32), np.ones((96, 96, 3), np.float32)
+def test_fog_is_added_to_darks_and_lights_alike() -> None:
+    dark, middle, white = (np.full((96, 96, 3), level, np.float32) for level in (0, 0.5, 1))
     for seed in range(10):
-        lifted = damage.fog(black, np.random.default_rng(seed))
-        assert 0.005 < lifted.mean() < 0.5
-        assert lifted.min() >= 0
+        veil = damage.fog(dark, np.random.default_rng(seed))
+        assert 0.005 < veil.mean() < 0.5
+        assert veil.min() >= 0
+        np.testing.assert_allclose(damage.fog(middle, np.random.default_rng(seed)), middle + veil, atol=1e-6)
         np.testing.assert_allclose(damage.fog(white, np.random.default_rng(seed)), 1, atol=1e-6)
 
 

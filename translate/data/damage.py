@@ -117,12 +117,12 @@ def fade(picture: Float, rng: Generator) -> Float:
 
 
 def fog(picture: Float, rng: Generator) -> Float:
-    """Fogged film, or light that a scanner scattered: a grey veil, and its grain, over the darks; white stays white."""
+    """Fogged film, or light that a scanner scattered: a grey veil, and its grain, added to darks and lights alike."""
     height, width = picture.shape[:2]
     uneven = 1 + rng.uniform(0, 0.5) * marks.smooth_noise(height, width, rng, rng.uniform(100, 300))
     grain = rng.uniform(0, 0.05) * rng.standard_normal((height, width), dtype=np.float32)
     veil = np.clip(rng.uniform(0.02, 0.2) * uneven + grain, 0, 0.5).astype(np.float32)
-    return _cover(picture, veil, np.ones(3, np.float32))
+    return np.asarray(np.minimum(picture + veil[..., None], 1), np.float32)
 
 
 def faded_dyes(picture: Float, rng: Generator) -> Float:
