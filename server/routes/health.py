@@ -23,6 +23,7 @@ async def readyz(request: Request) -> dict[str, str]:
     return {"status": "ready", "model": name}
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get("/metrics", summary="Metrics in Prometheus' text format", response_class=Response)
 async def metrics(request: Request) -> Response:
     return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)

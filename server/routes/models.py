@@ -25,6 +25,7 @@ class Summary(BaseModel):
     default: bool
 
 
+@router.head("", include_in_schema=False)
 @router.get("", summary="List the models")
 def list_models(request: Request) -> dict[str, list[Summary]]:
     engine: Engine = request.app.state.engine
@@ -37,6 +38,7 @@ def list_models(request: Request) -> dict[str, list[Summary]]:
     return {"models": found}
 
 
+@router.head("/{name}", include_in_schema=False)
 @router.get("/{name}", summary="Show a model's card")
 def show_model(request: Request, name: str) -> Card:
     engine: Engine = request.app.state.engine

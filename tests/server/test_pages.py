@@ -56,6 +56,17 @@ def test_metrics(client: TestClient) -> None:
     assert "made-up-label" not in text
 
 
+def test_head_is_get_without_its_body(client: TestClient) -> None:
+    client.post("/translate", content=encoded(pixels()))  # by now the default model is loaded
+    described = client.get("/openapi.json").json()["paths"]
+    paths = [path.format(name="restore") for path, operations in described.items() if "get" in operations]
+    assert {"/models", "/models/restore", "/metrics"} <= set(paths)
+    for path in [*paths, "/", "/docs", "/openapi.json", "/ui/style.css", "/models/nothing"]:
+        head, get = client.head(path), client.get(path)
+        assert (head.status_code, head.headers["content-type"]) == (get.status_code, get.headers["content-type"]), path
+        assert not head.content
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/ui/nothing.js", "/ui/..%2Fapp.py", "/ui/../app.py", "/models/a/b"])
 def test_nothing_there(client: TestClient, path: str) -> None:
     response = client.get(path)
