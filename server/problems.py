@@ -38,6 +38,8 @@ def install(app: FastAPI) -> None:
     """Makes every error of `app`, FastAPI's own included, a problem+json answer."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(errors.TranslateError, _translate_error)
+    app.add_exception_handler(errors.OutOfMemory, _out_of_memory)
+    app.add_exception_handler(MemoryError, _out_of_memory)
     app.add_exception_handler(RequestValidationError, _invalid_parameter)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(ClientDisconnect, _client_gone)
@@ -64,6 +66,12 @@ def _translate_error(request: Request, error: Exception) -> Response:
         return answer(status, str(error))
     log.error("%s: %s", type(error).__name__, error)
     return answer(status, "The server cannot run this model. Its log says why.")
+
+
+def _out_of_memory(_: Request, error: Exception) -> Response:
+    log.error("Out of memory: %s", error)
+    detail = "There is not enough memory for this picture at the moment. Try again later, or send a smaller one."
+    return answer(503, detail, {"Retry-After": "10"})
 
 
 def _invalid_parameter(_: Request, error: Exception) -> Response:

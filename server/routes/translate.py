@@ -40,7 +40,7 @@ ERRORS = {
     413: "too many bytes or pixels",
     415: "not a supported picture",
     422: "a damaged picture",
-    503: "too many pictures at once; `Retry-After` says when to come back",
+    503: "too many pictures at once, or too little memory; `Retry-After` says when to come back",
     504: "out of time",
 }
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import MakeModel
 from tests.folders import NAMES, contents, draw, finish, inodes
-from translate.runtime import batch
+from translate.runtime import batch, codecs
 from translate.runtime.batch import run, side_by_side
 from translate.runtime.errors import JobRefused, JobStopped
 from translate.runtime.job import Settings, prepare
@@ -216,6 +216,28 @@ def test_an_unforeseen_error_fails_one_picture_and_is_named(
     monkeypatch.setattr(Picture, "open", odd)
     failed = [r for r in finish(prepare(scans, tmp_path / "out", Settings(str(blur)))) if r.status == "failed"]
     assert [(record.source, record.reason) for record in failed] == [("a.png", "ZeroDivisionError: odd")]
+
+
+@pytest.mark.parametrize("stage", ["decode", "encode"])
+def test_too_little_memory_fails_one_picture_that_is_not_called_damaged(
+    stage: str, scans: Path, blur: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = getattr(codecs, stage), 0
+
+    def exhausted(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise MemoryError
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(codecs, stage, exhausted)
+        records = finish(prepare(scans, tmp_path / "out", Settings(str(blur))), jobs=1)
+    (failed,) = [record for record in records if record.status == "failed"]
+    assert str(failed.reason).startswith(f"{scans / NAMES[0]}: not enough memory")
+    assert "damaged" not in str(failed.reason)
+    assert [item.name for item in prepare(scans, tmp_path / "out", resume=True).todo] == NAMES[:1]
 
 
 def test_a_name_that_is_wrong_about_the_format_is_warned_of(tmp_path: Path, blur: Path) -> None:

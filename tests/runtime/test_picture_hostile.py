@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.runtime import pictures
+from translate.runtime import codecs
 from translate.runtime.codecs.png import SIGNATURE
-from translate.runtime.errors import CorruptPicture, PictureError, PictureTooLarge, UnsupportedPicture
+from translate.runtime.errors import CorruptPicture, OutOfMemory, PictureError, PictureTooLarge, UnsupportedPicture
 from translate.runtime.picture import FORMATS, Metadata, Picture
 
 
@@ -156,6 +158,17 @@ def test_bombs_in_metadata_and_strips_do_no_harm() -> None:
         shape, megabytes = run.stdout.decode().splitlines()
         assert shape == expected
         assert int(megabytes) < 220
+
+
+@pytest.mark.parametrize("source", ["path", "bytes"])
+def test_too_little_memory_is_not_a_damaged_picture(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    (tmp_path / "a.png").write_bytes(SEEDS["PNG"])
+    monkeypatch.setattr(codecs, "decode", exhausted)
+    with pytest.raises(OutOfMemory, match=r"a\.png: not enough memory" if source == "path" else "the picture: not enough memory"):
+        Picture.open(tmp_path / "a.png" if source == "path" else SEEDS["PNG"])
 
 
 def test_a_giant_tile_in_a_small_tiff_is_refused() -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 import translate
 from tests.server.conftest import Serve, decoded, encoded, pixels
+from translate.runtime import codecs
 
 HOSTILE = {
     "zero bytes": (b"", {400, 415, 422}),
@@ -175,6 +176,20 @@ def test_no_picture(client: TestClient, name: str, as_form: bool) -> None:
     response = client.post("/translate", **({"files": {"file": ("x.jpg", content)}} if as_form else {"content": content}))
     assert response.status_code in statuses
     is_problem(response, response.status_code)
+    assert client.post("/translate", content=encoded(pixels())).status_code == 200
+
+
+@pytest.mark.parametrize("stage", ["decode", "encode"])
+def test_too_little_memory_is_no_fault_of_the_picture(client: TestClient, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(codecs, stage, exhausted)
+        response = client.post("/translate", content=encoded(pixels()))
+    is_problem(response, 503)
+    assert "memory" in response.json()["detail"]
+    assert int(response.headers["retry-after"]) >= 1
     assert client.post("/translate", content=encoded(pixels())).status_code == 200
 
 

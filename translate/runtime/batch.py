@@ -147,7 +147,7 @@ class _Work:
         except (_Stopped, JobStopped):
             raise
         except MemoryError:
-            reason = "not enough memory"
+            reason = f"{item.source}: not enough memory to translate or write it. Free some, and try again"
         except OSError as error:
             reason = f"{error.strerror or error}: {error.filename or item.source}"
         except TranslateError as error:

@@ -21,6 +21,10 @@ class PictureTooLarge(PictureError):
     """More pixels than the limit allows, found before decoding."""
 
 
+class OutOfMemory(TranslateError):
+    """Too little memory at this moment. The picture may well be sound, and another attempt may do."""
+
+
 class ModelNotFound(TranslateError):
     """No model of that name or at that path."""
 

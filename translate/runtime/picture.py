@@ -18,7 +18,7 @@ from translate.runtime import codecs, exif
 from translate.runtime.codecs import FORMATS
 from translate.runtime.codecs.bands import Decoded, from_image, split_alpha, to_image
 from translate.runtime.codecs.colour import conversion
-from translate.runtime.errors import CorruptPicture, PictureError, UnsupportedPicture
+from translate.runtime.errors import CorruptPicture, OutOfMemory, PictureError, UnsupportedPicture
 from translate.runtime.metadata import Metadata, upright_xmp, without_thumbnails
 
 __all__ = ["DEFAULT_MAX_PIXELS", "FORMATS", "Metadata", "Picture"]
@@ -51,14 +51,16 @@ class Picture:
     def open(cls, source: str | os.PathLike[str] | bytes | BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Self:
         """Reads a path, the bytes of a file, or a file open for reading in binary.
 
-        Raises `UnsupportedPicture`, `CorruptPicture`, `PictureTooLarge` (more than `max_pixels`, found before decoding), and
-        `OSError` where a path cannot be read. No other errors, whatever the bytes.
+        Raises `UnsupportedPicture`, `CorruptPicture`, `PictureTooLarge` (more than `max_pixels`, found before decoding),
+        `OutOfMemory`, and `OSError` where a path cannot be read. No other errors, whatever the bytes.
         """
         with _opened(source) as (file, where, mtime_ns):
             try:
                 decoded = codecs.decode(file, max_pixels)
             except PictureError as error:
                 raise type(error)(f"{where}: {error}") from error
+            except MemoryError as error:
+                raise OutOfMemory(f"{where}: not enough memory to decode it. Free some, or make the picture smaller") from error
             except Exception as error:  # decoders raise anything on hostile bytes; their files were opened before
                 raise CorruptPicture(f"{where} is damaged or incomplete: {error}") from error
         return cls._upright(replace(decoded, meta=replace(decoded.meta, mtime_ns=mtime_ns)))
