@@ -66,6 +66,30 @@ def test_a_file_that_comes_to_be_in_the_way_meanwhile_stays(scans: Path, blur: P
     assert (tmp_path / "out" / NAMES[0]).read_bytes() == b"a stranger's"
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_names_that_the_file_system_takes_for_one_are_refused_before_the_first_picture(
+    overwrite: bool, blur: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(tmp_path / "in" / "a.png")
+    draw(tmp_path / "in" / "A.jpg", seed=1)
+    job = prepare(tmp_path / "in", tmp_path / "out", Settings(str(blur), format="PNG"), overwrite=overwrite)
+    monkeypatch.setattr(batch, "_tells_case", lambda folder: False)
+    with pytest.raises(JobRefused, match=r"A\.jpg and a\.png would both become .*capital and small"):
+        finish(job)
+    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out.journal.jsonl").exists()
+
+
+def test_names_that_differ_in_case_are_two_pictures_elsewhere(blur: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "in" / "a.png")
+    draw(tmp_path / "in" / "A.png", seed=1)
+    twice = len(list((tmp_path / "in").iterdir())) == 2
+    assert batch._tells_case(tmp_path) == twice
+    records = finish(prepare(tmp_path / "in", tmp_path / "out", Settings(str(blur))))
+    assert {record.status for record in records} == {"done"}
+    assert contents(tmp_path / "out").keys() == contents(tmp_path / "in").keys()
+
+
 def test_large_pictures_wait_for_one_another(scans: Path, blur: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "IN_FLIGHT", 0)
     counts, opened, open_picture, save = [], 0, Picture.open, Picture.save

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import re
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -20,7 +21,7 @@ from translate.runtime.job import Job
 from translate.runtime.journal import Journal, Record, stamp
 from translate.runtime.model import Model
 from translate.runtime.picture import FORMATS, Picture
-from translate.runtime.plan import Item
+from translate.runtime.plan import Item, refuse_collisions
 
 IN_FLIGHT = 192 * 2**20
 """Bytes of decoded pixels above which no further picture is decoded: large ones go one by one."""
@@ -102,6 +103,7 @@ def _open(job: Job, stack: ExitStack) -> Journal | None:
             pass
         if job.journal is None:
             return None
+        refuse_collisions(job.plan.items, case=_tells_case(folder))
         job.journal.parent.mkdir(parents=True, exist_ok=True)
         journal = stack.enter_context(Journal(job.journal, job.past, job.header, overwrite=job.overwrite))
         if job.past or job.overwrite:
@@ -109,6 +111,16 @@ def _open(job: Job, stack: ExitStack) -> Journal | None:
     except OSError as error:
         raise JobRefused(f"cannot write {error.filename or folder}: {error.strerror}. Choose another place") from error
     return journal
+
+
+def _tells_case(folder: Path) -> bool:
+    """Whether `a` and `A` are two files there, which the operating system does not say."""
+    probe = folder / f".translate-{secrets.token_hex(8)}.tmp"
+    try:
+        probe.touch()
+        return not probe.with_name(probe.name.upper()).exists()
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _clear(job: Job) -> None:
@@ -167,7 +179,7 @@ class _Work:
                 after = self.model(
                     picture, seed=seed, amount=self.job.settings.amount or 0.0, consume=True, progress=self.tile(item)
                 )
-            # Names that the file system takes for one (`a.jpg` and `A.jpg`), or somebody at work there since the job began
+            # Somebody at work there since the job began, or names that the file system takes for one (two spellings of `é`)
             if strangers := self.job.strangers(item):
                 raise JobRefused(f"{', '.join(strangers)} came to be meanwhile, and is not this picture's: move it away")
             if self.journal:

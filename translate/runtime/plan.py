@@ -62,7 +62,7 @@ def plan_folder(source: Path, target: Path, *, compare: Path | None = None, form
         output = output_name(name, format, suffix)
         items.append(Item(name, source / name, target / output, compare / output if compare else None))
     _refuse_links_to_originals(items)
-    _refuse_collisions(items)
+    refuse_collisions(items)
     return Plan(items, [stray for stray in found if isinstance(stray, Stray)])
 
 
@@ -143,15 +143,18 @@ def _refuse_links_to_originals(items: Iterable[Item]) -> None:
             raise JobRefused(f"{folder} is a link to originals, which would be overwritten: remove it, or choose another folder")
 
 
-def _refuse_collisions(items: Iterable[Item]) -> None:
-    owners: dict[Path, str] = {}
+def refuse_collisions(items: Iterable[Item], *, case: bool = True) -> None:
+    """Raises `JobRefused` where two pictures would get one name; without `case`, names that differ only in case are one."""
+    owners: dict[str, str] = {}
     clashes = []
     for item in items:
-        owner = owners.setdefault(item.output, item.name)
+        output = str(item.output)
+        owner = owners.setdefault(output if case else output.casefold(), item.name)
         if owner != item.name:
             clashes.append(f"{owner} and {item.name} would both become {item.output}")
     if clashes:
-        raise JobRefused(f"{some(clashes, '; ')}. Move one of them, or keep the formats as they are")
+        why = "" if case else ", because the file system there takes capital and small letters for the same"
+        raise JobRefused(f"{some(clashes, '; ')}{why}. Move one of them, or keep the formats as they are")
 
 
 def some(things: list[str], separator: str = ", ", most: int = 5) -> str:
