@@ -1,5 +1,6 @@
 """CGAN: its terms are the formula's, and each player moves alone."""
 
+import math
 from collections import namedtuple
 
 import pytest
@@ -10,7 +11,7 @@ from translate.gan.adversary import Adversary
 from translate.gan.constraints import Unconstrained
 from translate.gan.objectives import LeastSquares
 from translate.models import MODELS
-from translate.models.cgan import CGAN, gradient_difference
+from translate.models.cgan import CGAN, gradient_difference, peak_signal_to_noise
 
 Batch = namedtuple("Batch", "x y")
 
@@ -26,11 +27,12 @@ def batch() -> Batch:
 
 def test_terms_are_weighted() -> None:
     pictures = batch()
-    model = make(l1=100, gradient=2, adversarial=0.5)
+    model = make(l1=100, gradient=2, psnr=0.1, adversarial=0.5)
     out = model(pictures)
     terms = model.losses("generator", pictures, out)
     assert terms["l1"].item() == pytest.approx(100 * (out.fake - pictures.y).abs().mean().item(), rel=1e-5)
     assert terms["gradient"].item() == pytest.approx(2 * gradient_difference(out.fake, pictures.y).item(), rel=1e-5)
+    assert terms["psnr"].item() == pytest.approx(-0.1 * peak_signal_to_noise(out.fake, pictures.y).item(), rel=1e-5)
     assert terms["adversarial"].item() == pytest.approx(
         0.5 * model.D.generator(out.fake, pictures.x)["adversarial"].item(), rel=1e-5
     )
@@ -41,6 +43,21 @@ def test_the_gradient_term_sees_edges_and_not_brightness() -> None:
     assert gradient_difference(y + 0.3, y).item() == pytest.approx(0, abs=1e-6)
     ramp = y + torch.arange(8) / 10  # 0.1 per pixel, to the right
     assert gradient_difference(ramp, y).item() == pytest.approx(0.1, rel=1e-4)
+
+
+def test_psnr_by_hand() -> None:
+    y = torch.zeros(2, 3, 8, 8)
+    off = torch.stack([y[0] + 2 / 255, y[1] + 20 / 255])  # 1 and 10 grey levels: 48.13 and 28.13 dB
+    assert peak_signal_to_noise(off, y, most=200).item() == pytest.approx(20 * math.log10(255) - 10, rel=1e-5)
+    assert peak_signal_to_noise(y, y).item() == pytest.approx(45, rel=1e-5)
+
+
+def test_psnr_lets_a_little_damage_count_as_much_as_a_lot() -> None:
+    error = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    fake = torch.cat([0.1 * error, error]).requires_grad_()
+    (slope,) = torch.autograd.grad(peak_signal_to_noise(fake, torch.zeros(2, 3, 8, 8), most=200), fake)
+    # An error falls by the same share of itself: ten times smaller, ten times steeper
+    torch.testing.assert_close(slope[0], 10 * slope[1])
 
 
 def test_players_move_alone() -> None:

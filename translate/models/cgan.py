@@ -1,9 +1,12 @@
 """CGAN on pictures: a generator G that translates x into y, and a critic D that looks at both (Isola et al. 2017, pix2pix).
 
-    G* = arg min_G max_D  λ_adv · L_cGAN(G, D) + λ_L1 · E‖y − G(x)‖₁ + λ_∇ · E‖∇y − ∇G(x)‖₁        (eq. 4, and the gradient term)
+    G* = arg min_G max_D  λ_adv · L_cGAN(G, D) + λ_L1 · E‖y − G(x)‖₁        (eq. 4)
+                          + λ_∇ · E‖∇y − ∇G(x)‖₁ − λ_P · E PSNR(y, G(x))
 
 The gradient term compares differences of neighbouring pixels (after Mathieu et al. 2016, eq. 6 with α = 1, which drops their
-signs): it asks for edges in the right place, and needs no network that somebody else trained.
+signs): it asks for edges in the right place, and needs no network that somebody else trained. PSNR as a loss (Chen et al.
+2021, HINet, section 3.3) is the logarithm of each picture's own error, so that a picture with little damage counts as much
+as one that has a lot.
 """
 
 from typing import NamedTuple, Protocol
@@ -32,13 +35,16 @@ class Out(NamedTuple):
 class CGAN(nn.Module):
     """Paired translator. With `adversarial` 0 there is no critic to train and the generator learns by regression alone."""
 
-    def __init__(self, G: nn.Module, D: Adversary, l1: float = 100, gradient: float = 0, adversarial: float = 1) -> None:
+    def __init__(
+        self, G: nn.Module, D: Adversary, l1: float = 100, gradient: float = 0, psnr: float = 0, adversarial: float = 1
+    ) -> None:
         super().__init__()
-        if min(l1, gradient, adversarial) < 0 or l1 + gradient + adversarial == 0:
-            raise ValueError(f"cgan: weights must be ≥ 0 and not all 0: {l1=}, {gradient=}, {adversarial=}")
+        weights = (l1, gradient, psnr, adversarial)
+        if min(weights) < 0 or sum(weights) == 0:
+            raise ValueError(f"cgan: weights must be ≥ 0 and not all 0: {l1=}, {gradient=}, {psnr=}, {adversarial=}")
         self.G = G
         self.D = D
-        self.l1, self.gradient, self.adversarial = l1, gradient, adversarial
+        self.l1, self.gradient, self.psnr, self.adversarial = weights
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -66,6 +72,8 @@ class CGAN(nn.Module):
             terms["l1"] = self.l1 * l1_loss(out.fake, batch.y)
         if self.gradient:
             terms["gradient"] = self.gradient * gradient_difference(out.fake, batch.y)
+        if self.psnr:
+            terms["psnr"] = -self.psnr * peak_signal_to_noise(out.fake, batch.y)
         if self.adversarial:
             adversarial = self.D.generator(out.fake, condition=batch.x, real=batch.y)
             terms |= {name: self.adversarial * term for name, term in adversarial.items()}
@@ -77,3 +85,9 @@ def gradient_difference(fake: Tensor, real: Tensor) -> Tensor:
     no light-to-dark (Mathieu et al. 2016, eq. 6, compares their absolute values)."""
     error = fake - real
     return (error[..., :, 1:] - error[..., :, :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
+
+
+def peak_signal_to_noise(fake: Tensor, real: Tensor, most: float = 45) -> Tensor:
+    """Mean PSNR over the pictures, in dB, of values in -1..1; it nears `most` where they are equal, and has no infinite slope."""
+    error = (fake.float() - real).square().flatten(1).mean(dim=1) / 4
+    return -10 * (error + 10 ** (-most / 10)).log10().mean()
