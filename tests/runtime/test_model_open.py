@@ -1,8 +1,11 @@
 """Model.open: a clear word for every file and every device that cannot work."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
+from threading import Barrier, Lock
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -53,6 +56,35 @@ def test_threads_share_a_model(make_model: MakeModel, small_tiles: None) -> None
     with ThreadPoolExecutor(4) as pool:
         for result, pixels in zip(pool.map(model, pictures), expected, strict=True):
             np.testing.assert_array_equal(result.pixels, pixels)
+
+
+@pytest.mark.parametrize(("threads", "at_once"), [(None, 1), (4, 1), (2, 2), (1, 4), (9, 1)])
+def test_no_more_tiles_at_once_than_have_cpus(
+    threads: int | None, at_once: int, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight threads, of which only so many may meet in the network: each of those waits there for the others."""
+    monkeypatch.setattr(model_module, "usable_cpus", lambda: 4)
+    model = Model.open(make_model("identity"), threads=threads)
+    run, inside, most, everybody = model._session.run, 0, 0, Barrier(at_once)
+    lock = Lock()
+
+    def counted(*arguments: object) -> object:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        everybody.wait(20)
+        time.sleep(0.01)  # one too many would come in meanwhile
+        try:
+            return run(*arguments)
+        finally:
+            with lock:
+                inside -= 1
+
+    model._session = SimpleNamespace(run=counted)  # type: ignore[assignment]
+    with ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(model, [random_picture(9, 9)] * 8))) == 8
+    assert most == at_once
 
 
 def written(path: Path, content: bytes) -> Path:

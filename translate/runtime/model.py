@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from threading import Semaphore
 from typing import BinaryIO, Self, TypeAlias, overload
 
 import numpy as np
@@ -33,23 +34,26 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 class Model:
     """An exported translator: an ONNX Runtime session, its `card`, and tiles. Several threads may share one."""
 
-    def __init__(self, session: ort.InferenceSession, card: Card) -> None:
+    def __init__(self, session: ort.InferenceSession, card: Card, at_once: int = 1) -> None:
         self.card = card
         self._session = session
+        # More tiles at once than there are CPUs for them would be no faster, and each takes up to 0.7 GB
+        self._turns = Semaphore(at_once)
 
     @classmethod
     def open(cls, path: str | Path, *, device: str = "cpu", threads: int | None = None) -> Self:
         """Opens an `.onnx` file.
 
-        `device` is `cpu`, `cuda` or `cuda:<index>`. `threads` is the number of CPU threads of one call, by default all that
-        this process may use. Raises `InvalidModel` if the file is no translator, and `DeviceUnavailable` if the device is not
-        to be had: a model never runs elsewhere than it was told.
+        `device` is `cpu`, `cuda` or `cuda:<index>`. `threads` is the number of CPU threads that work on one tile, by default all
+        that this process may use; so many tiles are worked on at once as there are CPUs for. Raises `InvalidModel` if the file
+        is no translator, and `DeviceUnavailable` if the device is not to be had: a model never runs elsewhere than it was told.
         """
         _refuse_two_runtimes()
-        session = _start(Path(path), device, threads or usable_cpus())
+        cpus = usable_cpus()
+        session = _start(Path(path), device, threads or cpus)
         card = Card.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
         _check_signature(session, card, str(path))
-        return cls(session, card)
+        return cls(session, card, at_once=max(1, cpus // (threads or cpus)))
 
     @overload
     def __call__(
@@ -147,7 +151,8 @@ class Model:
             rows, columns = (range(axis.start // every, -(-axis.stop // every)) for axis in (row, column))
             feeds["noise"] = draw(self.card.noise, seed, rows, columns)
         try:
-            (translated,) = self._session.run(["translated"], feeds, options)
+            with self._turns:
+                (translated,) = self._session.run(["translated"], feeds, options)
         except Exception as error:  # the runtime's errors have no common base
             raise TranslationFailed(f"{self.card.name} failed on a tile of {len(column)} x {len(row)} pixels: {error}") from error
         expected = (1, len(row) * self.card.scale, len(column) * self.card.scale, 3)
