@@ -46,20 +46,40 @@ def test_a_single_place_at_the_bottom_is_not_erased() -> None:
     assert found[0].any()
 
 
-@pytest.mark.parametrize(("levels", "wanted"), [(8, [0, 1, 2]), (7, [0, 1, 2]), (3, [0, 1])])
-def test_dropout_in_the_first_three_decoder_levels(levels: int, wanted: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("levels", "wanted", "every"), [(8, {7: 8, 6: 8, 5: 8}, 32), (4, {3: 4, 2: 2, 1: 1}, 2), (3, {2: 2, 1: 1}, 2), (2, {1: 1}, 2)]
+)
+def test_noise_in_the_first_three_decoder_levels(levels: int, wanted: dict[int, int], every: int) -> None:
     with torch.device("meta"):
         network = UNet(width=1, levels=levels)
-    dropped = [k for k, stage in enumerate(network.decoder) for m in stage.modules() if isinstance(m, nn.Dropout) and m.p == 0.5]
-    assert dropped == wanted
+    assert network.noisy == wanted
+    assert network.noise == {"distribution": "uniform", "channels": sum(wanted.values()), "every": every}
+    assert UNet(width=1, levels=levels, dropout=0).noise is None
 
 
-def test_dropout_acts_in_training_alone() -> None:
+def test_noise_drops_numbers_and_keeps_their_mean() -> None:
     torch.manual_seed(0)
-    network, x = UNet(width=4, levels=3, norm="none"), torch.randn(1, 3, 8, 8)
-    assert not torch.equal(network(x), network(x))
-    network.eval()
-    assert torch.equal(network(x), network(x))
+    network = UNet(width=8, levels=3, dropout=0.25)
+    kept = network._kept(torch.zeros(50, 32, 8, 8), None)
+    assert [tuple(part.shape) for part in kept] == [(50, 16, 16, 16), (50, 8, 32, 32)]  # the sizes of these levels' outputs
+    for part in kept:
+        assert sorted(part.unique().tolist()) == pytest.approx([0, 1 / 0.75])
+        assert part.mean().item() == pytest.approx(1, abs=0.01)
+
+
+def test_noise_reaches_the_output_in_training_and_at_test() -> None:
+    torch.manual_seed(0)
+    network, x = UNet(width=4, levels=3, norm="none"), torch.randn(1, 3, 16, 16)
+    z, other = torch.rand(2, 1, network.noise["channels"], 8, 8) * 2 - 1  # type: ignore[index]
+    for mode in (network.train(), network.eval()):
+        assert not torch.equal(mode(x), mode(x))
+        assert torch.equal(mode(x, z), mode(x, z))
+        assert not torch.equal(mode(x, z), mode(x, other))
+    everything = torch.ones_like(z)  # nothing is dropped where z = 1, and nothing kept where it is -1
+    without = UNet(width=4, levels=3, norm="none", dropout=0)
+    without.load_state_dict(network.state_dict())
+    network.dropout = 1e-9
+    torch.testing.assert_close(network(x, everything), without(x))
 
 
 def test_activations_are_the_papers() -> None:

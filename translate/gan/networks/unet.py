@@ -14,8 +14,9 @@ class UNet(nn.Module):
     convolution, and none at the bottom: there a picture of `stride` pixels is a single place, which a norm would erase (the
     paper's errata). The size of the papers' training pictures: 8 levels for 256 px, 7 for 128.
 
-    `dropout` acts on the first three decoder levels as dropout does, in `train` mode. In pix2pix and DualGAN it is the noise z
-    and so stays on at test: whoever wants that has to leave these layers in `train` mode.
+    Where `dropout` > 0, the first three decoder levels drop that share of their numbers: this is the noise z of pix2pix and
+    DualGAN, in training and at test alike (Isola et al. 2017, section 3.3). G(x, z) drops where the uniform noise z, `[N,
+    noise["channels"], H / noise["every"], W / noise["every"]]` in -1..1, is below 2·dropout − 1; G(x) draws z itself.
 
     There is no `reach`: 8 levels see a whole picture, and a norm by the sample has no bounds at all.
     """
@@ -34,6 +35,7 @@ class UNet(nn.Module):
         if not 0 <= dropout < 1:
             raise ValueError(f"UNet: dropout has to be from 0 to below 1, not {dropout}")
         self.stride = 2**levels
+        self.dropout = dropout
         widths = [width * min(8, 2**k) for k in range(levels)]
         bottom, bias = levels - 1, blocks.biased(norm)
 
@@ -43,24 +45,44 @@ class UNet(nn.Module):
             normed = blocks.norm(norm, widths[k]) if k < bottom else nn.Identity()
             self.encoder.append(nn.Sequential(nn.LeakyReLU(0.2), convolution, normed))
 
+        noisy = range(bottom, max(bottom - 3, 0), -1) if dropout else range(0)
+        self.noisy = {k: widths[k - 1] for k in noisy}
+        """Channels of z that each level takes, by the number of the level."""
+        self.noise = {"distribution": "uniform", "channels": sum(self.noisy.values()), "every": 2 ** noisy[-1]} if noisy else None
+
         self.decoder = nn.ModuleList()
         for k in reversed(range(1, levels)):
             inputs = widths[k] if k == bottom else 2 * widths[k]
             doubling = nn.ConvTranspose2d(inputs, widths[k - 1], 4, stride=2, padding=1, bias=bias)
-            dropped = nn.Dropout(dropout) if k > bottom - 3 else nn.Identity()
-            self.decoder.append(nn.Sequential(nn.ReLU(), doubling, blocks.norm(norm, widths[k - 1]), dropped))
+            self.decoder.append(nn.Sequential(nn.ReLU(), doubling, blocks.norm(norm, widths[k - 1])))
         last = nn.ConvTranspose2d(2 * width, out_channels, 4, stride=2, padding=1)
         self.decoder.append(nn.Sequential(nn.ReLU(), last, nn.Tanh()))
         self.apply(blocks.initialise)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         skips = []
         for down in self.encoder:
             x = down(x)
             skips.append(x)
         x = skips.pop()
+        dropped = iter(self._kept(x, noise))
         for up in self.decoder:
             x = up(x)
+            x = x * next(dropped, 1)
             if skips:
                 x = torch.cat([x, skips.pop()], dim=1)
         return x
+
+    def _kept(self, deepest: Tensor, noise: Tensor | None) -> list[Tensor]:
+        """For each noisy level, what its numbers are multiplied by: 0, or 1 / (1 − dropout)."""
+        if self.noise is None:
+            return []
+        if noise is None:
+            every, (height, width) = self.noise["every"], deepest.shape[-2:]
+            shape = (len(deepest), self.noise["channels"], height * self.stride // every, width * self.stride // every)
+            noise = torch.rand(shape, device=deepest.device) * 2 - 1
+        kept = (noise >= 2 * self.dropout - 1).to(deepest.dtype) / (1 - self.dropout)
+        finest = min(self.noisy)
+        parts = kept.split(list(self.noisy.values()), dim=1)
+        # Coarser levels take every second or fourth place, so that one grid serves all of them.
+        return [part[..., :: 2 ** (k - finest), :: 2 ** (k - finest)] for k, part in zip(self.noisy, parts, strict=True)]
