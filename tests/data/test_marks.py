@@ -1,24 +1,23 @@
 """Marks: coverage between nothing and everything, seeded, of any size."""
 
+import inspect
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from translate.data import marks
+from translate.data.damage import MARKS
 
-KINDS = [
-    marks.scratches,
-    marks.cracks,
-    marks.crazing,
-    marks.crease,
-    marks.dust,
-    marks.hairs,
-    marks.abrasion,
-    marks.stain,
-    marks.torn,
-]
+KINDS = [draw for draw, _ in MARKS]
 Draw = Callable[[int, int, np.random.Generator], marks.Coverage]
+
+
+def test_every_kind_is_drawn() -> None:
+    drawers = [value for name, value in vars(marks).items() if inspect.isfunction(value) and not name.startswith("_")]
+    kinds = [value for value in drawers if list(inspect.signature(value).parameters) == ["height", "width", "rng"]]
+    assert set(KINDS) == set(kinds)
+    assert sum(share for _, share in MARKS) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("draw", KINDS, ids=lambda draw: draw.__name__)

@@ -82,7 +82,7 @@ class Damage:
                 coverage = _place(overlay, height, width, rng) * np.float32(rng.uniform(0.4, 1.2))
                 picture = _cover(picture, coverage, _mark_colour(rng, white=0.85))
             return picture
-        draw = _MARKS[rng.choice(len(_MARKS), p=_MARK_SHARES)]
+        draw, _ = MARKS[rng.choice(len(MARKS), p=[share for _, share in MARKS])]
         coverage = draw(height, width, rng)
         if rng.random() < 0.4:
             coverage = cv2.GaussianBlur(coverage, (0, 0), rng.uniform(0.4, 1.8))  # type: ignore[assignment]
@@ -180,18 +180,18 @@ _AGEING: Sequence[tuple[Callable[[Float, Generator], Float], float]] = (
 )
 """Each way of ageing and the share of old photographs that show it."""
 
-_MARKS = (
-    marks.scratches,
-    marks.cracks,
-    marks.crazing,
-    marks.crease,
-    marks.dust,
-    marks.hairs,
-    marks.abrasion,
-    marks.stain,
-    marks.torn,
+MARKS: Sequence[tuple[Callable[[int, int, Generator], Float], float]] = (
+    (marks.scratches, 0.16),
+    (marks.cracks, 0.16),
+    (marks.crazing, 0.06),
+    (marks.crease, 0.1),
+    (marks.dust, 0.16),
+    (marks.hairs, 0.1),
+    (marks.abrasion, 0.16),
+    (marks.stain, 0.06),
+    (marks.torn, 0.04),
 )
-_MARK_SHARES = (0.16, 0.16, 0.06, 0.1, 0.16, 0.1, 0.16, 0.06, 0.04)
+"""Every kind of mark and its share of the groups that are drawn."""
 
 
 def _scanner() -> A.Compose:
