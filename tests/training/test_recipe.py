@@ -27,19 +27,36 @@ def test_settings_lie_over_the_file() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("data.sise=3", "did you mean size"),
-        ("stepz=3", "did you mean steps"),
-        ("optimisers.generator.lrr=1", "did you mean lr"),
-        ("model.name=cgam", "did you mean cgan"),
+        ("data.sise=3", ": --set data.sise: there is no such key .did you mean size"),
+        ("stepz=3", ": --set stepz: there is no such key .did you mean steps"),
+        ("optimisers.generator.lrr=1", ": --set optimisers.generator.lrr: there is no such key .did you mean lr"),
+        ("about.taks=x", ": --set about.taks: there is no such key .did you mean task"),
+        ("optimisers.critics.lr=1", r"restore\.toml: unknown player in \[optimisers\] 'critics' .did you mean critic"),
+        ("model.name=cgam", r"restore\.toml: unknown model 'cgam' .did you mean cgan"),
         ("generator.name=unknown", "choose from"),
-        ("steps=0", "steps"),
+        ("generator.wdth=3", r"restore\.toml: restorer does not take these arguments: got an unexpected .* 'wdth'"),
+        ("steps=0", ": --set steps: Input should be greater"),
+        ("steps=many", ": --set steps: Input should be a valid integer"),
+        ("optimisers.generator.betas=[0.5, 2]", r": --set optimisers\.generator\.betas\.1: Input should be less"),
+        ("data.size=[1]", ": --set data.size: Input should be a valid integer"),
         ("steps", "key=value"),
         ("steps.deep=1", "not a section"),
     ],
 )
-def test_mistakes_are_named(setting: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_mistakes_are_named_in_one_line(setting: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
         Recipe.load("restore.toml", [setting])
+    told = str(caught.value)
+    assert "\n" not in told
+    assert told.count(setting.partition("=")[0]) <= 1
+    assert told.count("recipe:") + told.count("Value error") == 0
+
+
+def test_mistakes_in_the_file_name_the_file(tmp_path: Path) -> None:
+    text = find("restore.toml").read_text(encoding="utf-8").replace("steps =", "stepz =")
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^\S*mine\.toml: steps: Field required; stepz: there is no such key"):
+        Recipe.load(tmp_path / "mine.toml")
 
 
 def test_wrong_arguments_of_a_part_are_named() -> None:

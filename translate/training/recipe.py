@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -169,7 +169,7 @@ class Recipe(Section):
     def load(cls, path: str | Path, settings: Sequence[str] = ()) -> "Recipe":
         """Reads a TOML file, or a shipped recipe by its file name, with `key.key=value` settings laid over it.
 
-        Raises `ValueError` that names the file and the key.
+        Raises `ValueError` that names in one line the file, or the setting, and the key.
         """
         path = find(path)
         try:
@@ -181,7 +181,8 @@ class Recipe(Section):
         try:
             return cls.model_validate(tree)
         except ValidationError as error:
-            raise ValueError(f"{path}:\n" + "\n".join(_explain(item, cls) for item in error.errors())) from error
+            told = [setting.partition("=")[0].strip() for setting in settings]
+            raise ValueError(f"{path}: " + "; ".join(_explain(item, cls, told) for item in error.errors())) from error
 
     def build(self) -> System:
         """The system with freshly initialised networks; the same seed gives the same weights."""
@@ -202,7 +203,7 @@ class Recipe(Section):
             known(player, dict.fromkeys((*model.players, "critic")), "player in [optimisers]")
         missing = [player for player in model.players if player not in self.optimisers]
         if missing:
-            raise ValueError(f"recipe {self.name}: no [optimisers.{missing[0]}] for a player of model {self.model.name!r}")
+            raise ValueError(f"no [optimisers.{missing[0]}] for a player of model {self.model.name!r}")
         return model
 
     def to_toml(self) -> str:
@@ -252,18 +253,20 @@ def _make(choices: dict[str, Any], part: Part, *inputs: nn.Module) -> Any:
     try:
         return choices[part.name](*inputs, **part.arguments)
     except TypeError as error:
-        raise ValueError(f"recipe: {part.name} does not take these arguments: {error}") from error
+        raise ValueError(f"{part.name} does not take these arguments: {str(error).rpartition('() ')[2]}") from error
 
 
-def _explain(item: Any, section: type[BaseModel]) -> str:
-    where = ".".join(str(part) for part in item["loc"])
+def _explain(item: Any, section: type[BaseModel], told: Sequence[str]) -> str:
+    where = "".join(f"{part}." for part in item["loc"])
+    place = where and ("--set " if any(where.startswith(f"{key}.") for key in told) else "") + where[:-1] + ": "
     if item["type"] != "extra_forbidden":
-        return f"  {where or 'recipe'}: {item['msg']}"
+        return place + item["msg"].removeprefix("Value error, ")
     for part in item["loc"][:-1]:
         annotation = section.model_fields[str(part)].annotation if str(part) in section.model_fields else None
-        section = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else Optimiser
+        kinds = (kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type) and issubclass(kind, BaseModel))
+        section = next(kinds, Optimiser)
     near = difflib.get_close_matches(str(item["loc"][-1]), section.model_fields, 1)
-    return f"  {where}: there is no such key" + (f" (did you mean {near[0]}?)" if near else "")
+    return f"{place}there is no such key" + (f" (did you mean {near[0]}?)" if near else "")
 
 
 def _toml(tree: dict[str, Any], prefix: str = "") -> list[str]:
