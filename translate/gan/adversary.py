@@ -16,6 +16,7 @@ from translate.gan.stabilisers import (
     InstanceNoise,
     LabelSmoothing,
     MinibatchDiscrimination,
+    MinibatchScore,
     PullingAway,
     Stabiliser,
 )
@@ -37,7 +38,8 @@ class Adversary(nn.Module):
     ) -> None:
         super().__init__()
         refuse_nonsense(critic, objective, constraint, stabilisers)
-        self.network = constraint.wrap(critic)
+        self.comparison = _one(stabilisers, MinibatchScore)
+        self.network = constraint.wrap(self.comparison.wrap(critic) if self.comparison else critic)
         self.objective = objective
         self.constraint = constraint
         self.noise = _one(stabilisers, InstanceNoise)
@@ -141,10 +143,11 @@ def refuse_nonsense(critic: nn.Module, objective: Objective, constraint: Constra
             "such as gradient-penalty or weight-clipping"
         )
     mixing = [type(m).__name__ for m in critic.modules() if isinstance(m, _BatchNorm | MinibatchDiscrimination)]
+    mixing += [MinibatchDiscrimination.__name__] if _one(stabilisers, MinibatchScore) else []
     if constraint.per_sample and mixing:
         raise ValueError(
             f"{type(constraint).__name__} takes the gradient of each sample's own score, but with {mixing[0]} a score depends on "
-            "the whole batch: leave it out of the critic (norm = 'layer', 'instance' or 'none')"
+            "the whole batch: leave it out of the critic (for a norm: 'layer', 'instance' or 'none')"
         )
     if objective.metric and getattr(objective, "gamma", 0.0) > 0 and not energy:
         raise ValueError(f"{name} with gamma > 0 lowers the losses of real samples without end: set gamma = 0, or take energies")
@@ -152,8 +155,9 @@ def refuse_nonsense(critic: nn.Module, objective: Objective, constraint: Constra
         raise ValueError("a stabiliser is given twice; once is enough")
     if _one(stabilisers, LabelSmoothing) and not objective.labels:
         raise ValueError(f"{name} has no labels that could be smoothed: leave out label-smoothing")
-    if _one(stabilisers, FeatureMatching) and not hasattr(critic, "features"):
-        raise ValueError(f"feature-matching: {type(critic).__name__} has no features; choose an mlp-critic or a dcgan-critic")
+    for part, called in ((FeatureMatching, "feature-matching"), (MinibatchScore, "minibatch-discrimination")):
+        if _one(stabilisers, part) and not hasattr(critic, "features"):
+            raise ValueError(f"{called}: {type(critic).__name__} has no features; choose an mlp-critic or a dcgan-critic")
     if _one(stabilisers, PullingAway) and not hasattr(critic, "encode"):
         raise ValueError(f"pulling-away works on encodings, which only an autoencoder critic has, not {type(critic).__name__}")
 

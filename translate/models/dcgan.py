@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from translate.gan.adversary import Adversary
+from translate.gan.stabilisers import ReferenceBatch, VirtualBatchNorm
 
 
 class Batch(Protocol):
@@ -28,17 +29,23 @@ class Out(NamedTuple):
 
 class DCGAN(nn.Module):
     """Noise is normal, z ~ N(0, I). `pretrain` steps go by in which the critic alone learns, on real samples alone, as an
-    autoencoder can (Zhao et al. 2017, section 4.4, compare EBGAN with and without)."""
+    autoencoder can (Zhao et al. 2017, section 4.4, compare EBGAN with and without).
+
+    With `virtual`, G's batch normalisation becomes a virtual one (Salimans et al. 2016, section 3.5, in G alone): so many z are
+    drawn as the reference batch when the system is made, and kept in G.
+    """
 
     seen: Tensor
 
-    def __init__(self, G: nn.Module, D: Adversary, pretrain: int = 0) -> None:
+    def __init__(self, G: nn.Module, D: Adversary, pretrain: int = 0, virtual: int = 0) -> None:
         super().__init__()
         noise = getattr(G, "latent", None)
         if noise is None:
             raise ValueError(f"dcgan: {type(G).__name__} does not start from noise; choose an mlp-generator or a dcgan-generator")
         if pretrain and not getattr(D.network, "energy", False):
             raise ValueError("dcgan: only an autoencoder critic can be trained in advance, on real samples alone")
+        if virtual:
+            G = ReferenceBatch(VirtualBatchNorm.convert(G), torch.randn(max(virtual, 0), int(noise)))
         self.G, self.D, self.noise, self.pretrain = G, D, int(noise), pretrain
         self.register_buffer("seen", torch.zeros((), dtype=torch.long))
 

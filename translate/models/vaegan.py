@@ -42,6 +42,10 @@ class VAEGAN(nn.Module):
             raise ValueError(f"vaegan: {type(G).__name__} starts from no code; choose mlp-generator or dcgan-generator")
         if not hasattr(D.network, "features"):
             raise ValueError(f"vaegan: {type(D.network).__name__} has no features; choose mlp-critic or dcgan-critic")
+        if D.comparison:
+            raise ValueError(
+                "vaegan: each real sample stands twice in its batch, where minibatch-discrimination would know it by that"
+            )
         self.G, self.E, self.D, self.noise = G, E, D, int(noise)
         self.gamma, self.prior = gamma, prior
 

@@ -5,7 +5,19 @@ import math
 import pytest
 import torch
 
-from translate.gan.stabilisers import FeatureMatching, MinibatchDiscrimination, PullingAway, feature_matching, pulling_away
+from translate.gan.adversary import Adversary
+from translate.gan.constraints import Constraint, Dragan, GradientPenalty, Unconstrained, ZeroCentered
+from translate.gan.networks import AutoencoderCritic, DCGANCritic, MLPCritic, MLPGenerator, PatchGAN
+from translate.gan.objectives import EnergyBased, NonSaturating
+from translate.gan.stabilisers import (
+    FeatureMatching,
+    MinibatchDiscrimination,
+    MinibatchScore,
+    PullingAway,
+    feature_matching,
+    pulling_away,
+)
+from translate.models.infogan import InfoGAN
 
 
 def test_feature_matching_by_hand() -> None:
@@ -95,6 +107,76 @@ def test_minibatch_discrimination_learns() -> None:
     assert torch.autograd.gradcheck(lambda f, _: layer(f), (f, layer.T))
 
 
+@pytest.mark.parametrize("network", [MLPCritic((1, 16, 16), 8, 2), DCGANCritic(1, 16, 4)])
+def test_a_critics_last_layer_sees_its_features_and_their_closeness(network: MLPCritic | DCGANCritic) -> None:
+    D = Adversary(network, NonSaturating(), Unconstrained(), [MinibatchScore(3, 2)])
+    x, width = torch.randn(5, 1, 16, 16), network.score.in_features
+    features = network.features(x)
+    assert features.shape == (5, width)
+    compare, linear = network.score
+    assert isinstance(compare, MinibatchDiscrimination)
+    assert (compare.T.shape, linear.weight.shape) == ((width, 3, 2), (1, width + 3))
+    with torch.no_grad():
+        compare.T.zero_()  # all alike: each has N − 1 neighbours at distance 0
+        linear.weight[:, width:] = 1
+    expected = features @ linear.weight[0, :width] + linear.bias + 3 * 4
+    assert torch.allclose(D.network(x), expected, atol=1e-5)
+
+
+def test_a_critic_that_compares_sees_a_collapse_which_single_samples_hide() -> None:
+    """A fake is as likely to be −1 or 1 as a real sample is, but all fakes of one batch are the same."""
+    found = []
+    for stabilisers in ([], [MinibatchScore(4, 2)]):
+        torch.manual_seed(0)
+        D = Adversary(MLPCritic((1,), 16, 2), NonSaturating(), Unconstrained(), stabilisers)
+        optimiser, losses = torch.optim.Adam(D.parameters(), 1e-2), []
+        for _ in range(200):
+            real, fake = (2.0 * torch.randint(2, (n, 1)) - 1 for n in (32, 1))
+            loss = D.critic(real, fake.expand(32, 1))["critic"]
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+        found.append(sum(losses[-50:]) / 50)
+    alone, compared = found
+    assert alone > 2 * math.log(2) - 0.1
+    assert compared < 0.1
+
+
+def test_a_generator_learns_from_the_comparison_and_leaves_it_alone() -> None:
+    torch.manual_seed(0)
+    D = Adversary(MLPCritic((2,), 8, 2), NonSaturating(), Unconstrained(), [MinibatchScore(2, 2)])
+    compare, linear = D.network.score  # type: ignore[misc,union-attr]
+    with torch.no_grad():
+        linear.weight[:, :8] = 0  # of the score, the closeness remains
+    x = torch.randn(4, 2, requires_grad=True)
+    D.generator(x)["adversarial"].backward()
+    assert x.grad is not None
+    assert x.grad.abs().sum() > 0
+    assert compare.T.grad is None
+    D.critic(torch.randn(4, 2), x)["critic"].backward()
+    assert compare.T.grad.abs().sum() > 0
+
+
+def test_infogans_reader_stays_on_the_trunk() -> None:
+    D = Adversary(MLPCritic((2,), 8, 2), NonSaturating(), Unconstrained(), [MinibatchScore()])
+    model = InfoGAN(MLPGenerator(5, width=8), D, categories=3, continuous=1)
+    assert model.read(torch.randn(4, 2)).logits.shape == (4, 3)
+
+
+@pytest.mark.parametrize("constraint", [GradientPenalty(), Dragan(), ZeroCentered()])
+def test_a_penalty_on_single_samples_refuses_a_critic_that_compares(constraint: Constraint) -> None:
+    with pytest.raises(ValueError, match="MinibatchDiscrimination a score depends on the whole batch"):
+        Adversary(MLPCritic(), NonSaturating(), constraint, [MinibatchScore()])
+
+
+def test_a_critic_without_features_has_nothing_to_compare() -> None:
+    with pytest.raises(ValueError, match="minibatch-discrimination: PatchGAN has no features"):
+        Adversary(PatchGAN(3, 4, 1), NonSaturating(), Unconstrained(), [MinibatchScore()])
+    with pytest.raises(ValueError, match="minibatch-discrimination: AutoencoderCritic has no features"):
+        Adversary(AutoencoderCritic((2,)), EnergyBased(1.0), Unconstrained(), [MinibatchScore()])
+
+
 @pytest.mark.parametrize("kind", [FeatureMatching, PullingAway])
 @pytest.mark.parametrize("weight", [0, -1, math.nan, math.inf])
 def test_refuses_a_weight_that_is_none(kind: type, weight: float) -> None:
@@ -105,8 +187,11 @@ def test_refuses_a_weight_that_is_none(kind: type, weight: float) -> None:
 def test_refuses_sizes_below_one() -> None:
     with pytest.raises(ValueError, match="kernels=0"):
         MinibatchDiscrimination(4, 0, 2)
+    with pytest.raises(ValueError, match="not 3 and 0"):
+        MinibatchScore(3, 0)
 
 
 # Mutants tried, each of which fails a test: feature matching with the fake side detached, with neither, with a mean over
 # features too; pulling-away normalised along the batch, without the square, with i = j, half as large, in bfloat16;
-# minibatch discrimination with j = i, with squares, with a mean over dims, without a gradient.
+# minibatch discrimination with j = i, with squares, with a mean over dims, without a gradient; a score
+# that is not wrapped, that sees the features alone, that detaches them; the comparison let through under penalties.

@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from translate.gan.stabilisers import ReferenceBatch, VirtualBatchNorm
+from translate.gan.adversary import Adversary
+from translate.gan.constraints import Unconstrained
+from translate.gan.networks import DCGANGenerator, MLPCritic, MLPGenerator
+from translate.gan.objectives import NonSaturating
+from translate.gan.stabilisers import EMA, ReferenceBatch, VirtualBatchNorm
+from translate.models.dcgan import DCGAN
 
 
 def deep(reference: Tensor) -> ReferenceBatch:
@@ -118,7 +123,61 @@ def test_coarse_numbers_have_exact_statistics() -> None:
     assert torch.allclose(layer(x).float(), layer(x.float()), atol=0.02)
 
 
+@pytest.mark.parametrize("network", [MLPGenerator(4, (1, 8, 8), 6, norm="batch"), DCGANGenerator(4, 1, 16, 6, "batch")])
+def test_a_networks_batch_norms_are_replaced(network: nn.Module) -> None:
+    """On the reference batch itself it then does what batch normalisation did, with the same weights."""
+    torch.manual_seed(0)
+    layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for layer in layers:
+        nn.init.normal_(layer.weight)
+        nn.init.normal_(layer.bias)
+    z = torch.randn(6, 4)
+    before = network(z)
+    assert VirtualBatchNorm.convert(network) is network
+    assert sum(isinstance(module, VirtualBatchNorm) for module in network.modules()) == len(layers) > 1
+    ReferenceBatch(network, z)
+    assert torch.allclose(network(z), before, atol=1e-5)
+
+
+def dcgan(virtual: int) -> DCGAN:
+    torch.manual_seed(0)
+    critic = Adversary(MLPCritic((2,), 8, 2), NonSaturating(), Unconstrained())
+    return DCGAN(MLPGenerator(4, width=8, norm="batch"), critic, virtual=virtual)
+
+
+def test_a_generators_samples_do_not_depend_on_one_another() -> None:
+    """Nor on whether it is in training: there are no running statistics."""
+    for virtual in (0, 5):
+        model = dcgan(virtual)
+        z = model.latent(3)
+        together, alone = model.G(z), [model.G.train(not virtual)(z[i:])[:1] for i in range(2)]
+        assert torch.allclose(together[:2], torch.cat(alone), atol=1e-6) == bool(virtual)
+
+
+def test_the_reference_goes_with_the_averaged_generator_and_into_its_file() -> None:
+    model = dcgan(5)
+    average = EMA(model.translator, 0.9)
+    with torch.no_grad():
+        model.G.reference += 1  # type: ignore[operator]
+    average.update(model.translator, 1)
+    held = average.network.state_dict()["reference"]
+    assert torch.equal(held, model.G.reference)  # type: ignore[arg-type]
+    other = dcgan(5).translator
+    other.load_state_dict(average.network.state_dict())
+    z = torch.randn(2, 4)
+    assert torch.equal(other(z), average.network(z))
+
+
+def test_a_reference_of_noise_is_drawn_from_the_seed() -> None:
+    one, again = dcgan(200), dcgan(200)
+    assert torch.equal(one.G.reference, again.G.reference)  # type: ignore[arg-type]
+    assert one.G.reference.shape == (200, 4)
+    assert one.G.reference.std().item() == pytest.approx(1, abs=0.1)  # type: ignore[operator]
+
+
 def test_refusals() -> None:
+    with pytest.raises(ValueError, match="MLPGenerator has none"):
+        VirtualBatchNorm.convert(MLPGenerator())
     with pytest.raises(ValueError, match="put the network in a ReferenceBatch"):
         VirtualBatchNorm(3)(torch.zeros(4, 3))
     with pytest.raises(ValueError, match="at least 2"):
@@ -127,4 +186,5 @@ def test_refusals() -> None:
 
 # Mutants tried, each of which fails a test: the reference's statistics alone; weights 1/R; one statistic over the whole
 # batch, or over all samples but the reference; a variance without the distance of the means, or without the sample's own;
-# the reference's results handed out; statistics in bfloat16.
+# the reference's results handed out; statistics in bfloat16; a conversion that leaves scale and shift behind, or replaces the
+# first layer alone; a reference that the average does not take over, that is uniform, that is drawn anew for each batch.

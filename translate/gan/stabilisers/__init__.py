@@ -4,6 +4,7 @@ from translate.gan.stabilisers.averages import EMA, HistoricalAveraging
 from translate.gan.stabilisers.minibatch import (
     FeatureMatching,
     MinibatchDiscrimination,
+    MinibatchScore,
     PullingAway,
     feature_matching,
     pulling_away,
@@ -20,6 +21,7 @@ __all__ = [
     "InstanceNoise",
     "LabelSmoothing",
     "MinibatchDiscrimination",
+    "MinibatchScore",
     "PicturePool",
     "PullingAway",
     "ReferenceBatch",
@@ -29,13 +31,14 @@ __all__ = [
     "pulling_away",
 ]
 
-Stabiliser = InstanceNoise | LabelSmoothing | FeatureMatching | PullingAway | HistoricalAveraging
+Stabiliser = InstanceNoise | LabelSmoothing | FeatureMatching | MinibatchScore | PullingAway | HistoricalAveraging
 """What a recipe can add to an adversary; the other stabilisers are layers, or belong to a model or the trainer."""
 
 STABILISERS: dict[str, type[Stabiliser]] = {
     "instance-noise": InstanceNoise,
     "label-smoothing": LabelSmoothing,
     "feature-matching": FeatureMatching,
+    "minibatch-discrimination": MinibatchScore,
     "pulling-away": PullingAway,
     "historical-averaging": HistoricalAveraging,
 }

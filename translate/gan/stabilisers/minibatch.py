@@ -80,6 +80,33 @@ class MinibatchDiscrimination(nn.Module):
         return torch.cat([f, closeness.sum(1) - 1], dim=1)
 
 
+@dataclass(frozen=True)
+class MinibatchScore:
+    """`MinibatchDiscrimination` between a critic's last hidden layer and its linear score, where the authors' programs have it
+    too (with 100 kernels of 5 dimensions)."""
+
+    kernels: int = 16
+    dims: int = 5
+
+    def __post_init__(self) -> None:
+        if min(self.kernels, self.dims) < 1:
+            raise ValueError(f"minibatch-discrimination: kernels and dims must be ≥ 1, not {self.kernels} and {self.dims}")
+
+    def wrap(self, critic: nn.Module) -> nn.Module:
+        """The same critic with another score: one that has `features`, of which its `score` is linear."""
+        features: int = critic.score.in_features  # type: ignore[union-attr,assignment]
+        critic.score = _ComparedScore(features, self.kernels, self.dims)
+        return critic
+
+
+class _ComparedScore(nn.Sequential):
+    """`[N, in_features]` → `[N, 1]`."""
+
+    def __init__(self, features: int, kernels: int, dims: int) -> None:
+        super().__init__(MinibatchDiscrimination(features, kernels, dims), nn.Linear(features + kernels, 1))
+        self.in_features = features  # other heads on the same trunk ask the score how many there are
+
+
 def _positive(term: FeatureMatching | PullingAway, weight: float) -> None:
     if not 0 < weight < math.inf:
         raise ValueError(f"{type(term).__name__}: the weight must be > 0, not {weight}; to do without, leave it out")

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class VirtualBatchNorm(nn.Module):
@@ -20,6 +21,20 @@ class VirtualBatchNorm(nn.Module):
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
+
+    @classmethod
+    def convert(cls, network: nn.Module) -> nn.Module:
+        """The same network with this in place of every batch normalisation, whose scale and shift it takes over."""
+        found = [(at, name, old) for at in network.modules() for name, old in at.named_children() if isinstance(old, _BatchNorm)]
+        for parent, name, old in found:
+            layer = cls(old.num_features, old.eps)
+            layer.weight, layer.bias = old.weight, old.bias
+            setattr(parent, name, layer)
+        if not found:
+            raise ValueError(
+                f"VirtualBatchNorm takes the place of batch normalisation, of which {type(network).__name__} has none"
+            )
+        return network
 
     def forward(self, x: Tensor) -> Tensor:
         R = self.reference
