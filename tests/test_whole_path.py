@@ -20,6 +20,7 @@ from tests.small_training import SMALL
 from translate.cli.batch import app as batch
 from translate.cli.export import app as export
 from translate.cli.train import app as train
+from translate.runtime.store import Store
 from translate.training.recipe import Recipe
 
 
@@ -99,6 +100,21 @@ def test_a_run_is_not_overwritten(run: Path, photographs: Path) -> None:
     result = CliRunner().invoke(train, ["restore.toml", "--data", str(photographs), "--out", str(run)])
     assert result.exit_code == 1
     assert "--resume" in result.output
+
+
+def test_an_exported_translator_is_named_by_its_file(run: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(export, [str(run), "--out", str(tmp_path / "other.onnx")])
+    assert result.exit_code == 0, result.output
+    assert Store([tmp_path]).load("other").card.name == "other"
+    assert "# other" in (tmp_path / "other.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["other", "Other.onnx", "two words.onnx", ".onnx"])
+def test_names_under_which_nothing_is_found_are_refused(run: Path, name: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(export, [str(run), "--out", str(tmp_path / name)])
+    assert result.exit_code == 1
+    assert "named by its file" in result.output
+    assert not list(tmp_path.iterdir())
 
 
 def test_exporting_needs_a_run(tmp_path: Path) -> None:

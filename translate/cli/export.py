@@ -20,7 +20,9 @@ def export(
 ) -> None:
     """Export the best checkpoint of a run, with its card, and the card for people beside it.
 
-    translate-export runs/restore --out weights/restore.onnx
+    The file's name is the translator's: the one exported below is found, and named by its card, as `sepia`.
+
+    translate-export runs/restore --out weights/sepia.onnx
     """
     with train_extra():
         from translate.export import ExportError
@@ -35,21 +37,25 @@ def export(
 
 
 def export_run(run: Path, out: Path | None = None) -> Path:
-    """Exports the best checkpoint of a run folder, with its measures in the card.
+    """Exports the best checkpoint of a run folder, with its measures in the card. `out` names the translator where it is given.
 
     Raises `ValueError` where the folder holds nothing to export and `ExportError` where the gate refuses.
     """
     from translate.export import export as write
     from translate.modelcard import markdown
-    from translate.runtime.card import Card
+    from translate.runtime.card import NAME, Card
     from translate.training.checkpoint import load_generator, write_atomically
     from translate.training.recipe import Recipe
 
     if not (run / "recipe.toml").is_file():
         raise ValueError(f"{run} is no run folder: it holds no recipe.toml")
-    if out is not None and out.suffix != ".onnx":
-        raise ValueError(f"--out {out} has to end in .onnx: translators are found by it")
+    if out is not None and (out.suffix != ".onnx" or not NAME.fullmatch(out.stem)):
+        raise ValueError(
+            f"--out {out}: a translator is named by its file: up to 64 lower-case letters, digits, '.', '_' and '-' "
+            "(the first a letter or digit), and then .onnx"
+        )
     recipe = Recipe.load(run / "recipe.toml")
+    name = recipe.name if out is None else out.stem
     if recipe.about is None:
         raise ValueError(f"{run} holds a generative system: it translates nothing, so there is no translator to export")
     network = recipe.build().translator
@@ -58,7 +64,7 @@ def export_run(run: Path, out: Path | None = None) -> Path:
     scores = json.loads(best.read_text(encoding="utf-8"))["scores"] if best.is_file() else {}
     reach = getattr(network, "reach", None)
     card = Card(
-        name=recipe.name,
+        name=name,
         **recipe.about.model_dump(),
         reach=reach or 0,
         stride=getattr(network, "stride", 1),
@@ -70,7 +76,7 @@ def export_run(run: Path, out: Path | None = None) -> Path:
         seed=recipe.seed,
         commit=_commit(),
     )
-    path = write(network, card, out or run / f"{recipe.name}.onnx")
+    path = write(network, card, out or run / f"{name}.onnx")
     write_atomically(path.with_suffix(".md"), markdown(card))
     return path
 

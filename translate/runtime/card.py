@@ -35,6 +35,7 @@ class Card(BaseModel):
 
     format: Literal[1] = FORMAT
     name: str
+    """As it was exported, which is its file's name then. A renamed file is found by its new name."""
     version: str = "1"
     task: str
     """What it does, in a few words: `restoration`, `facades`, …"""
