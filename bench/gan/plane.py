@@ -1,5 +1,6 @@
 """Effects that show on points in the plane."""
 
+import math
 from statistics import median
 from typing import NamedTuple
 
@@ -122,16 +123,34 @@ def noise(runs: Runs) -> None:
     runs.save(figure, "noise")
 
 
-RINGS = ("gan", "lsgan", "fgan", "loss-sensitive", "ebgan", "dragan", "sngan", "wgan", "wgan-gp", "r3gan")
+SYSTEMS: dict[str, tuple[str, ...]] = {
+    "gan": ("gan-ring",),
+    "non-saturating": ("gan-ring", "critic.objective.name=non-saturating"),
+    "hinge": ("gan-ring", "critic.objective.name=hinge"),
+    "lsgan": ("lsgan-ring",),
+    "fgan": ("fgan-ring",),
+    "fgan-kl": ("fgan-ring", "critic.objective.divergence=kl"),
+    "fgan-reverse-kl": ("fgan-ring", "critic.objective.divergence=reverse-kl"),
+    "fgan-pearson": ("fgan-ring", "critic.objective.divergence=pearson"),
+    "fgan-squared-hellinger": ("fgan-ring", "critic.objective.divergence=squared-hellinger"),
+    "loss-sensitive": ("loss-sensitive-ring",),
+    "ebgan": ("ebgan-ring",),
+    "dragan": ("dragan-ring",),
+    "sngan": ("sngan-ring",),
+    "wgan": ("wgan-ring",),
+    "wgan-gp": ("wgan-gp-ring",),
+    "r3gan": ("r3gan-ring",),
+}
+"""Recipe and settings of each row of the comparison."""
 
 
 def modes(runs: Runs) -> None:
     """Modes found, and share of good samples, of every objective (median over the seeds, with least and most)."""
     for kind, all_modes in (("ring", 8), ("grid", 25)):
         rows, pictures = [], []
-        for system in RINGS:
+        for system, (recipe, *settings) in SYSTEMS.items():
             trained = [
-                runs.trained(f"{system}-ring", f"seed={seed}", f"data.kind={kind}", name=f"{system}-{kind}-{seed}")
+                runs.trained(recipe, *settings, f"seed={seed}", f"data.kind={kind}", name=f"{system}-{kind}-{seed}")
                 for seed in range(1, runs.seeds + 1)
             ]
             scores = {key: sorted(run.last(key) for run in trained) for key in ("modes", "quality", "distance")}
@@ -140,10 +159,14 @@ def modes(runs: Runs) -> None:
             pictures.append((system, trained[0]))
         title = f"The {kind} of {all_modes} Gaussians: median of {runs.seeds} seeds (least–most)"
         table(title, ("system", f"modes of {all_modes}", "good samples", "W₁ to the truth"), rows)
-        figure = Figure((10, 4.4))
-        for axes, (name, run) in zip(figure.subplots(2, 5).flat, pictures, strict=True):
-            axes.plot(*draw(run.model, run.network, 1000).T, ".", markersize=1.5)
-            axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), title=name, xticks=[], yticks=[])
+        lines = math.ceil(len(pictures) / 4)
+        figure = Figure((9, 2.3 * lines))
+        for place, (name, run) in enumerate(pictures, start=1):
+            axes = figure.add_subplot(lines, 4, place)
+            if not run.diverged:
+                axes.plot(*draw(run.model, run.network, 1000).T, ".", markersize=1.5)
+            title = f"{name}, diverged" if run.diverged else name
+            axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), title=title, xticks=[], yticks=[])
         runs.save(figure, kind)
 
 

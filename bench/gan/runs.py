@@ -1,5 +1,6 @@
 """Trained systems for the benchmarks, by the same loop and recipes as everybody's."""
 
+import copy
 import json
 import math
 from collections.abc import Sequence
@@ -22,6 +23,10 @@ from translate.training.tasks import Handwriting
 mpl.use("Agg")
 
 
+DIVERGED = {"modes": 0, "quality": 0, "distance": math.inf, "fid": math.inf, "certainty": math.nan, "classes": math.nan}
+"""What stands in the tables for a run whose losses left the numbers."""
+
+
 @dataclass(frozen=True)
 class Trained:
     model: Any
@@ -29,7 +34,9 @@ class Trained:
     network: nn.Module
     """The averaged generator."""
     log: list[dict[str, Any]]
-    """The lines of metrics.jsonl."""
+    """The lines of metrics.jsonl; after those of a run that diverged, `DIVERGED`."""
+    diverged: bool = False
+    """The networks are then those of its last checkpoint, or as they were at first."""
 
     def last(self, key: str) -> float:
         return float(next(line[key] for line in reversed(self.log) if key in line))
@@ -56,38 +63,45 @@ class Runs:
                 raise SystemExit(f"{folder} was trained by another recipe: remove it, and it is trained again")
         else:
             run = create(f"{recipe}.toml", self.mnist, folder, list(settings))
-        diverged: list[dict[str, Any]] = []
+        diverged = False
         try:
             train(run, lambda *_: None)
         except FloatingPointError as error:
             print(f"<!-- {folder.name} diverged: {error} -->", flush=True)
-            diverged = [{"step": run.recipe.steps, "modes": 0, "quality": 0, "distance": math.inf, "fid": math.inf}]
-        model, found = run.recipe.build(), latest(folder)
-        if found is None:
-            raise RuntimeError(f"{folder} holds no checkpoint after its training")
-        model.load_state_dict(load_file(found / "weights.safetensors"))
-        network = run.recipe.build().translator
-        network.load_state_dict(generator_weights(found))
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            diverged = True
+        model = run.recipe.build()
+        network = copy.deepcopy(model.translator)
+        if found := latest(folder):
+            model.load_state_dict(load_file(found / "weights.safetensors"))
+            network.load_state_dict(generator_weights(found))
         model.eval()  # type: ignore[attr-defined]
-        return Trained(model, network.eval(), [json.loads(line) for line in lines] + diverged)
+        log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        if diverged:
+            log.append({"step": run.recipe.steps} | DIVERGED)
+        return Trained(model, network.eval(), log, diverged)
 
     def digits(self, recipe: str, *settings: str, name: str = "") -> Trained:
         """The same on MNIST, where there is one: every network at 32 pixels."""
+        suffix = "-mnist" if self.mnist else ""
+        return self.trained(recipe, *self._larger(recipe), *settings, name=f"{name or recipe}{suffix}")
+
+    def _larger(self, recipe: str) -> list[str]:
+        """The settings that make a recipe of digits one of MNIST at 32 pixels, where there is MNIST."""
         if self.mnist is None:
-            return self.trained(recipe, *settings, name=name)
-        larger = ["data.kind=mnist", "data.size=32"]
-        larger += ["generator.shape=[1, 32, 32]"] if recipe.startswith("mlp") else ["generator.size=32"]
-        critic = "[1, 32, 32]" if recipe.startswith("ebgan") else None
-        larger += [f"critic.network.shape={critic}"] if critic else ["critic.network.size=32"]
-        larger += ["encoder.size=32"] if recipe.startswith(("bigan", "vaegan")) else []
-        return self.trained(recipe, *larger, *settings, name=f"{name or recipe}-mnist")
+            return []
+        shape, size = "shape=[1, 32, 32]", "size=32"
+        return [
+            "data.kind=mnist",
+            "data.size=32",
+            f"generator.{shape if recipe.startswith('mlp') else size}",
+            f"critic.network.{shape if recipe.startswith('ebgan') else size}",
+            *([f"encoder.{size}"] if recipe.startswith(("bigan", "vaegan")) else []),
+        ]
 
     @cached_property
     def handwriting(self) -> Handwriting:
         """The digits that systems learn from, and those held out."""
-        settings = ["data.kind=mnist", "data.size=32", "generator.size=32", "critic.network.size=32"] if self.mnist else []
-        recipe = Recipe.load("dcgan-digits.toml", settings)
+        recipe = Recipe.load("dcgan-digits.toml", self._larger("dcgan-digits"))
         return Handwriting.mnist(recipe, self.mnist) if self.mnist else Handwriting.digits(recipe, None)
 
     @cached_property
