@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from translate.gan.adversary import Adversary
 from translate.gan.constraints import Constraint, Dragan, GradientPenalty, Unconstrained, ZeroCentered
@@ -107,14 +108,20 @@ def test_minibatch_discrimination_learns() -> None:
     assert torch.autograd.gradcheck(lambda f, _: layer(f), (f, layer.T))
 
 
+def score_of(D: Adversary) -> tuple[MinibatchDiscrimination, nn.Linear]:
+    compare, linear = D.network.score  # type: ignore[misc]
+    assert isinstance(compare, MinibatchDiscrimination)
+    assert isinstance(linear, nn.Linear)
+    return compare, linear
+
+
 @pytest.mark.parametrize("network", [MLPCritic((1, 16, 16), 8, 2), DCGANCritic(1, 16, 4)])
 def test_a_critics_last_layer_sees_its_features_and_their_closeness(network: MLPCritic | DCGANCritic) -> None:
     D = Adversary(network, NonSaturating(), Unconstrained(), [MinibatchScore(3, 2)])
     x, width = torch.randn(5, 1, 16, 16), network.score.in_features
     features = network.features(x)
     assert features.shape == (5, width)
-    compare, linear = network.score
-    assert isinstance(compare, MinibatchDiscrimination)
+    compare, linear = score_of(D)
     assert (compare.T.shape, linear.weight.shape) == ((width, 3, 2), (1, width + 3))
     with torch.no_grad():
         compare.T.zero_()  # all alike: each has N − 1 neighbours at distance 0
@@ -146,15 +153,16 @@ def test_a_critic_that_compares_sees_a_collapse_which_single_samples_hide() -> N
 def test_a_generator_learns_from_the_comparison_and_leaves_it_alone() -> None:
     torch.manual_seed(0)
     D = Adversary(MLPCritic((2,), 8, 2), NonSaturating(), Unconstrained(), [MinibatchScore(2, 2)])
-    compare, linear = D.network.score  # type: ignore[misc,union-attr]
+    compare, linear = score_of(D)
     with torch.no_grad():
         linear.weight[:, :8] = 0  # of the score, the closeness remains
     x = torch.randn(4, 2, requires_grad=True)
     D.generator(x)["adversarial"].backward()
     assert x.grad is not None
     assert x.grad.abs().sum() > 0
-    assert compare.T.grad is None
+    assert all(parameter.grad is None for parameter in D.parameters())
     D.critic(torch.randn(4, 2), x)["critic"].backward()
+    assert compare.T.grad is not None
     assert compare.T.grad.abs().sum() > 0
 
 
