@@ -297,3 +297,6 @@ def test_side_by_side_holds_both_pictures(channels: int, dtype: type, scale: int
     assert (both.pixels[:, 7 * scale : -7 * scale] == peak).all()
     assert both.alpha is not None
     assert both.alpha.shape == both.pixels.shape[:2]
+
+
+# Mutants tried: MemoryError is left to the clause that calls files damaged; names are not folded; a file system never tells case.

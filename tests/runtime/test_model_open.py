@@ -188,3 +188,6 @@ def test_the_number_of_threads(make_model: MakeModel, monkeypatch: pytest.Monkey
 
 def test_grid_of_a_small_picture_is_one_tile(make_model: MakeModel) -> None:
     assert Model.open(make_model("pool"))._grid(640, 480, 0) == Grid.whole(640, 480)
+
+
+# Mutants tried: tiles take no turns; one at once whatever the number of threads.

@@ -119,3 +119,6 @@ def test_description_has_every_answer(client: TestClient) -> None:
 def test_no_cross_origin_access(client: TestClient) -> None:
     response = client.get("/models", headers={"Origin": "https://example.org"})
     assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+# Mutants tried: /models without HEAD.
