@@ -233,3 +233,9 @@ def test_an_unknown_experiment_is_refused(tmp_path: Path) -> None:
 def test_the_zoo_asks_for_experiments_that_there_are() -> None:
     text = (ROOT / "docs" / "gan.md").read_text(encoding="utf-8")
     assert set(re.findall(r"(?:--only|measured:) (\w+)", text)) <= command.EXPERIMENTS.keys()
+
+
+# Mutants tried, each of which fails a test: the generator not loaded, or the same as the model's; a model not loaded, or left in
+# training; a diverged run without its row, or drawn as if it were sound; a folder of another recipe gone on with; an encoder
+# of MNIST at 16 pixels; one divergence under two names; a figure that drops the last row; categories named for the digits that
+# they hold least, or shown in their own order; JS's rise per eighth.

@@ -188,4 +188,4 @@ def test_refusals() -> None:
 # Mutants tried, each of which fails a test: the reference's statistics alone; weights 1/R; one statistic over the whole
 # batch, or over all samples but the reference; a variance without the distance of the means, or without the sample's own;
 # the reference's results handed out; statistics in bfloat16; a conversion that leaves scale and shift behind, or replaces the
-# first layer alone; a reference that the average does not take over, that is uniform, that is drawn anew for each batch.
+# first layer alone, or none without a word; a reference that the average does not take over, that is uniform, or not saved.
