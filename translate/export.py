@@ -33,27 +33,39 @@ class Translator(nn.Module):
         super().__init__()
         self.network, self.stride, self.scale = network, stride, scale
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
         height, width = image.shape[1], image.shape[2]
         x = image.permute(0, 3, 1, 2) * 2 - 1
         # Repeats the border: reflection fails where the pad exceeds the picture.
         x = nn.functional.pad(x, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
-        y = self.network(x)[:, :, : height * self.scale, : width * self.scale]
+        y = self.network(x) if noise is None else self.network(x, self._noise(noise, x))
+        y = y[:, :, : height * self.scale, : width * self.scale]
         return (y.permute(0, 2, 3, 1) / 2 + 0.5).clamp(0, 1)
+
+    def _noise(self, noise: Tensor, x: Tensor) -> Tensor:
+        """`[N, ⌈H / every⌉, ⌈W / every⌉, channels]`, channels first and with its border repeated as that of the picture is."""
+        every = self.network.noise["every"]  # type: ignore[index]
+        # Looked up and not padded, so that the exporter sees the picture's size in the result's
+        rows, columns = (
+            torch.arange(side // every).clamp(max=cells - 1) for side, cells in zip(x.shape[2:], noise.shape[1:3], strict=True)
+        )
+        return noise.permute(0, 3, 1, 2).index_select(2, rows).index_select(3, columns)
 
 
 def export(network: nn.Module, card: Card, path: Path) -> Path:
     """Writes `network` and its card to `path`, atomically.
 
-    Before that, ONNX Runtime must agree with PyTorch within `TOLERANCE` on every one of `SIZES`, and for `exact` tiling
-    the network must keep what the card says of `reach` and `stride`. Raises `ExportError` otherwise; nothing is written.
+    Before that, ONNX Runtime must agree with PyTorch within `TOLERANCE` on every one of `SIZES` (but the single pixel, where
+    the network uses statistics of the picture), and for `exact` tiling the network must keep what the card says of `reach`
+    and `stride`. Raises `ExportError` otherwise; nothing is written.
     """
     network = copy.deepcopy(network).cpu().float().eval().to(memory_format=torch.contiguous_format)
     if card.tiling == "exact":
         check_reach(network, card.reach, card.stride, card.scale)
     translator = Translator(network, card.stride, card.scale).eval()
     model = _trace(translator, card).SerializeToString()
-    check_parity(translator, model)
+    # A picture of one pixel is constant: statistics of the picture would blow up the last bit of rounding
+    check_parity(translator, model, SIZES if card.tiling == "exact" else SIZES[1:])
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(suffix=".onnx", prefix=f".{path.stem}.", dir=path.parent)
@@ -76,10 +88,13 @@ def check_parity(translator: nn.Module, model: bytes, sizes: Sequence[tuple[int,
     rng = np.random.default_rng(0)
     worst = 0.0
     for batch, height, width in sizes:
-        image = rng.random((batch, height, width, 3), dtype=np.float32)
+        given = {"image": rng.random((batch, height, width, 3), dtype=np.float32)}
+        if (noise := getattr(translator.network, "noise", None)) is not None:
+            shape = (batch, -(-height // noise["every"]), -(-width // noise["every"]), noise["channels"])
+            given["noise"] = rng.random(shape, dtype=np.float32) * 2 - 1
         with torch.no_grad():
-            wanted = translator(torch.from_numpy(image)).numpy()
-        (got,) = session.run(["translated"], {"image": image})
+            wanted = translator(*map(torch.from_numpy, given.values())).numpy()
+        (got,) = session.run(["translated"], given)
         if got.shape != wanted.shape:
             raise ExportError(f"at {batch}×{height}×{width} ONNX Runtime gives {got.shape}, PyTorch {wanted.shape}")
         difference = float(np.abs(got - wanted).max())
@@ -120,16 +135,20 @@ def check_reach(network: nn.Module, reach: int, stride: int, scale: int = 1) -> 
 
 def _trace(translator: Translator, card: Card) -> onnx.ModelProto:
     side = 2 * card.stride + 1
-    dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
+    dynamic = dict.fromkeys(range(3), torch.export.Dim.DYNAMIC)
+    given = {"image": torch.rand(2, side, side + 1, 3)}
+    if card.noise is not None:
+        rows, columns = (-(-length // card.noise.every) for length in (side, side + 1))
+        given["noise"] = torch.rand(2, rows, columns, card.noise.channels) * 2 - 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own internals
         try:
             program = torch.onnx.export(
                 translator,
-                (torch.rand(2, side, side + 1, 3),),
-                input_names=["image"],
+                tuple(given.values()),
+                input_names=list(given),
                 output_names=["translated"],
-                dynamic_shapes=(dynamic,),
+                dynamic_shapes=(dynamic,) * len(given),
                 opset_version=OPSET,
                 dynamo=True,
                 verbose=False,
@@ -139,7 +158,8 @@ def _trace(translator: Translator, card: Card) -> onnx.ModelProto:
     if program is None:
         raise ExportError("the ONNX exporter returned nothing")
     model = program.model_proto
-    for value, names in ((model.graph.input[0], "NHW"), (model.graph.output[0], ("N", "H_out", "W_out"))):
+    inputs = zip(model.graph.input, ("NHW", ("N", "H_noise", "W_noise")), strict=False)
+    for value, names in (*inputs, (model.graph.output[0], ("N", "H_out", "W_out"))):
         for dimension, dim_name in zip(value.type.tensor_type.shape.dim, names, strict=False):
             dimension.dim_param = dim_name
     entry = model.metadata_props.add()

@@ -33,17 +33,20 @@ def export(
     except (ValueError, OSError, ExportError) as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
-    console.print(f"wrote {written} and {written.with_suffix('.md')}", highlight=False)
+    for path in written:
+        console.print(f"wrote {path} and {path.with_suffix('.md')}", highlight=False)
 
 
-def export_run(run: Path, out: Path | None = None) -> Path:
+def export_run(run: Path, out: Path | None = None) -> list[Path]:
     """Exports the best checkpoint of a run folder, with its measures in the card. `out` names the translator where it is given.
+
+    A system of two translators becomes two files, of which the second has the name of the first and `-back`.
 
     Raises `ValueError` where the folder holds nothing to export and `ExportError` where the gate refuses.
     """
     from translate.export import export as write
     from translate.modelcard import markdown
-    from translate.runtime.card import NAME, Card
+    from translate.runtime.card import NAME, Card, Noise
     from translate.training.checkpoint import load_generator, write_atomically
     from translate.training.recipe import Recipe
 
@@ -55,30 +58,38 @@ def export_run(run: Path, out: Path | None = None) -> Path:
             "(the first a letter or digit), and then .onnx"
         )
     recipe = Recipe.load(run / "recipe.toml")
-    name = recipe.name if out is None else out.stem
     if recipe.about is None:
         raise ValueError(f"{run} holds a generative system: it translates nothing, so there is no translator to export")
-    network = recipe.build().translator
-    load_generator(network, run)
+    trained = recipe.build().translator
+    load_generator(trained, run)
     best = run / "best.json"
     scores = json.loads(best.read_text(encoding="utf-8"))["scores"] if best.is_file() else {}
-    reach = getattr(network, "reach", None)
-    card = Card(
-        name=name,
-        **recipe.about.model_dump(),
-        reach=reach or 0,
-        stride=getattr(network, "stride", 1),
-        tiling="whole" if reach is None else "exact",
-        size=recipe.data.size,
-        metrics={name: round(value, 4) for name, value in scores.items()},
-        test_set="the pictures that training held out for validation" if scores else "",
-        recipe=recipe.model_dump(mode="json", exclude={"about", "start"}),
-        seed=recipe.seed,
-        commit=_commit(),
-    )
-    path = write(network, card, out or run / f"{name}.onnx")
-    write_atomically(path.with_suffix(".md"), markdown(card))
-    return path
+    about = recipe.about.model_dump()
+    networks = dict(trained.named_children()) if hasattr(trained, "back") else {"there": trained}
+    path, written = out or run / f"{recipe.name}.onnx", []
+    for way, network in networks.items():
+        if way == "back":
+            path = path.with_stem(f"{path.stem}-back")
+            about |= {"source": about["target"], "target": about["source"]}
+        measured = {key: value for key, value in scores.items() if len(networks) == 1 or key.partition("/")[0] in (way, "cycle")}
+        reach, noise = getattr(network, "reach", None), getattr(network, "noise", None)
+        card = Card(
+            name=path.stem,
+            **about,
+            reach=reach or 0,
+            stride=getattr(network, "stride", 1),
+            tiling="whole" if reach is None else "exact",
+            size=recipe.data.size,
+            noise=None if noise is None else Noise(**noise),
+            metrics={name.removeprefix(f"{way}/"): round(value, 4) for name, value in measured.items()},
+            test_set="the pictures that training held out for validation" if measured else "",
+            recipe=recipe.model_dump(mode="json", exclude={"about", "start"}),
+            seed=recipe.seed,
+            commit=_commit(),
+        )
+        written.append(write(network, card, path))
+        write_atomically(path.with_suffix(".md"), markdown(card))
+    return written
 
 
 def _commit() -> str:

@@ -75,11 +75,12 @@ def main(
 
             best = train(run, report)
         # A generative system translates nothing, so there is nothing to export
-        result = export_run(run.folder) if run.recipe.about else best
+        results = export_run(run.folder) if run.recipe.about else [best]
     except KeyboardInterrupt:
         console.print(f"stopped; go on with: translate-train --resume {resume or out}", highlight=False)
         raise typer.Exit(130) from None
     except (ValueError, OSError, FloatingPointError, ExportError) as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
-    console.print(f"wrote {result}", highlight=False)
+    for result in results:
+        console.print(f"wrote {result}", highlight=False)

@@ -84,14 +84,14 @@ def find(
         raise ValueError(f"--data {root} holds no pictures ({', '.join(sorted(SUFFIXES))}): nothing to train on")
     if target_first and any(pair.target for pair in couples):
         raise ValueError("target_first is for joined pictures; with folders A and B, swap the folders")
-    if all(_held(path, holdout) for path in (*photographs, *(pair.source for pair in couples))):
+    if all(is_held(path, holdout) for path in (*photographs, *(pair.source for pair in couples))):
         raise ValueError(f"--data {root}: all pictures are held out for validation; add some, or lower data.holdout")
     return Sources(
-        clean=[path for path in photographs if not _held(path, holdout)],
-        pairs=[pair for pair in couples if not _held(pair.source, holdout)],
+        clean=[path for path in photographs if not is_held(path, holdout)],
+        pairs=[pair for pair in couples if not is_held(pair.source, holdout)],
         overlays=[overlay for name in overlays if (root / name).is_dir() for overlay in read_overlays(root / name)],
-        held_clean=[path for path in photographs if _held(path, holdout)],
-        held_pairs=[pair for pair in couples if _held(pair.source, holdout)],
+        held_clean=[path for path in photographs if is_held(path, holdout)],
+        held_pairs=[pair for pair in couples if is_held(pair.source, holdout)],
     )
 
 
@@ -295,6 +295,7 @@ def spread(items: Sequence[Path], limit: int) -> Sequence[Path]:
     return items[:: max(1, -(-len(items) // limit))]
 
 
-def _held(path: Path, share: float) -> bool:
+def is_held(path: Path, share: float) -> bool:
+    """Whether this file is never trained on: decided by its name alone, so that it stays so when files are added."""
     digest = hashlib.blake2b(path.stem.encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") < share * 2**32

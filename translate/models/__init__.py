@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from translate.models.bigan import BiGAN
 from translate.models.cgan import CGAN
 from translate.models.class_cgan import ClassCGAN
+from translate.models.cyclegan import CycleGAN
 from translate.models.dcgan import DCGAN
+from translate.models.dualgan import DualGAN
 from translate.models.infogan import InfoGAN
 from translate.models.vaegan import VAEGAN
 
@@ -22,7 +24,7 @@ class System(Protocol):
 
     @property
     def translator(self) -> nn.Module:
-        """The network that is averaged, measured and exported."""
+        """What is averaged, measured and exported: a network, or a `ModuleDict` of two: `there` and `back`."""
 
     def __call__(self, batch: Any) -> Any:
         """What all players of one step share, such as the fake pictures."""
@@ -49,7 +51,9 @@ MODELS: dict[str, type[System]] = {
     "bigan": BiGAN,
     "cgan": CGAN,
     "class-cgan": ClassCGAN,
+    "cyclegan": CycleGAN,
     "dcgan": DCGAN,
+    "dualgan": DualGAN,
     "infogan": InfoGAN,
     "vaegan": VAEGAN,
 }

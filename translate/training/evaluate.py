@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -67,13 +67,74 @@ class Translations:
         return np.concatenate([np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0))) for row in rows])
 
 
+@dataclass(frozen=True)
+class BothWays:
+    """Judges two translators between domains by held-out pictures: known pairs, and pictures without a partner.
+
+    `cycle` is −‖F(G(x)) − x‖₁ − ‖G(F(y)) − y‖₁ in grey levels: what is lost on the way there and back, and no measure of what
+    the translations look like.
+    """
+
+    known: Sequence[Paired]
+    alone: Sequence[Paired]
+
+    @property
+    def measures(self) -> list[str]:
+        known = [f"{way}/{key}" for way in ("there", "back") for key in ("psnr", "ssim")] if self.known else []
+        return [*known, "cycle"] if self.alone else known
+
+    def scores(self, model: System, network: nn.Module, device: torch.device) -> dict[str, float]:
+        ways: Mapping[str, nn.Module] = dict(network.named_children())
+        found: dict[str, float] = {}
+        if self.known:
+            turned = [_Turned(pair.y, pair.x) for pair in self.known]
+            for way, pairs in (("there", self.known), ("back", turned)):
+                found |= {f"{way}/{key}": value for key, value in quality(ways[way], pairs, device).items()}
+        if self.alone:
+            lost = 0.0
+            for picture in self.alone:
+                for there, back, side in ((*ways.values(), picture.x), (*reversed(ways.values()), picture.y)):
+                    again = translate(back, translate(there, side.to(device)))
+                    lost += float((again.cpu() - side).abs().mean()) * 127.5 / len(self.alone)
+            found["cycle"] = -lost
+        return found
+
+    def sheet(self, model: System, network: nn.Module, device: torch.device) -> Pixels:
+        """Rows of x, G(x), F(G(x)) and of y, F(y), G(F(y))."""
+        ways, rows = dict(network.named_children()), []
+        for there, back, side in (("there", "back", "x"), ("back", "there", "y")):
+            for picture in self.alone[:4]:
+                start = getattr(picture, side).to(device)
+                middle = translate(ways[there], start)
+                rows.append(torch.cat([start, middle, translate(ways[back], middle)], dim=3)[0])
+        shown = torch.cat(rows, dim=1)
+        return ((shown + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+
+
+class _Turned(NamedTuple):
+    x: Tensor
+    y: Tensor
+
+
 @torch.no_grad()
-def translate(network: nn.Module, x: Tensor) -> Tensor:
-    """A picture of any size through a network that wants multiples of its stride; in and out in -1..1, clamped."""
+def translate(network: nn.Module, x: Tensor, seed: int = 0) -> Tensor:
+    """A picture of any size through a network that wants multiples of its stride; in and out in -1..1, clamped.
+
+    A network with noise draws it from `seed`, so that its pictures are the same at every measurement.
+    """
     height, width = x.shape[-2:]
     stride = int(getattr(network, "stride", 1))
     padded = nn.functional.pad(x, (0, -width % stride, 0, -height % stride), mode="replicate")
-    return network(padded)[..., :height, :width].float().clamp(-1, 1)
+    given = [padded] if getattr(network, "noise", None) is None else [padded, noise_for(network, padded, seed)]
+    return network(*given)[..., :height, :width].float().clamp(-1, 1)
+
+
+def noise_for(network: Any, x: Tensor, seed: int) -> Tensor:
+    """Uniform noise, `[N, channels, H / every, W / every]` in -1..1, for `x` `[N, C, H, W]`."""
+    every = network.noise["every"]
+    shape = (len(x), network.noise["channels"], x.shape[-2] // every, x.shape[-1] // every)
+    drawn = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    return drawn.to(x.device)
 
 
 def quality(network: nn.Module, pictures: Iterable[Paired], device: torch.device) -> dict[str, float]:

@@ -121,7 +121,7 @@ def _tell_best(run: Path, state: Mapping[str, Any]) -> None:
 def _step(
     recipe: Recipe, fabric: Fabric, model: System, optimisers: Mapping[str, Optimizer], batch: Any, step: int
 ) -> dict[str, float]:
-    """One move of every player whose turn it is on the same batch; the critic moves first and sees the generator as it was."""
+    """One move of every player whose turn it is, on the same batch and on fakes of the generator as it was."""
     logged: dict[str, float] = {}
     with fabric.autocast():
         out = model(batch)

@@ -53,9 +53,9 @@ class About(Section):
 class Data(Section):
     """What is learned from. Folders are relative to `--data`; those that are missing are left out."""
 
-    kind: Literal["paired", "ring", "grid", "digits", "mnist"] = "paired"
-    """`paired` pictures; or samples for a generative system: a `ring` of 8 or a `grid` of 25 Gaussians, the `digits` of
-    scikit-learn, `mnist` from `--data`."""
+    kind: Literal["paired", "unpaired", "ring", "grid", "digits", "mnist"] = "paired"
+    """`paired` pictures, or two folders of `unpaired` ones; or samples for a generative system: a `ring` of 8 or a `grid` of
+    25 Gaussians, the `digits` of scikit-learn, `mnist` from `--data`."""
     clean: list[str] = []
     """Folders of clean photographs, damaged on the fly."""
     pairs: list[str] = []
@@ -76,13 +76,27 @@ class Data(Section):
     noise: Share = 0.2
     marked: Share = 0.3
 
+    source: str = ""
+    """Unpaired: the folder of pictures to translate from; empty: trainA, or A."""
+    target: str = ""
+    """Unpaired: the folder of pictures to translate into; empty: trainB, or B."""
+    load: Count = 286
+    """Unpaired: the shorter side that pictures are scaled to, before crops are cut."""
+    mirror: bool = True
+    """Unpaired: half of the crops are mirrored."""
+
     @model_validator(mode="after")
     def _keys_of_its_kind(self) -> Self:
-        own = ("kind", "size", "holdout")
+        domains = ("source", "target", "load", "mirror")
+        shared = ("kind", "size", "holdout")
+        own = {
+            "paired": [name for name in type(self).model_fields if name not in domains],
+            "unpaired": [*shared, *domains],
+        }.get(self.kind, shared)
         changed = [
             name for name, key in type(self).model_fields.items() if name not in own and getattr(self, name) != key.default
         ]
-        if self.kind != "paired" and changed:
+        if changed:
             raise ValueError(f"{', '.join(changed)}: without meaning for kind = {self.kind!r}")
         return self
 
@@ -95,7 +109,8 @@ class Critic(Section):
 
 
 class Optimiser(Section):
-    """The learning rate rises linearly over `warmup` steps and then follows `schedule` down to `final` times its value."""
+    """The learning rate rises linearly over `warmup` steps, stays until the share `hold` of all steps is done, and then follows
+    `schedule` down to `final` times its value."""
 
     algorithm: Literal["adamw", "rmsprop"] = "adamw"
     """AdamW is Adam where there is no weight decay; RMSprop takes the second of `betas` as its decay."""
@@ -105,6 +120,7 @@ class Optimiser(Section):
     betas: tuple[Decay, Decay] = (0.5, 0.999)
     weight_decay: float = Field(default=0, ge=0)
     warmup: int = Field(default=0, ge=0)
+    hold: Decay = 0
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     final: Share = 0
 
@@ -112,7 +128,8 @@ class Optimiser(Section):
         """Of training step `step`, counted from 0."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(1, steps - self.warmup)
+        start = max(self.warmup, self.hold * steps)
+        progress = max(0, step - start) / max(1, steps - start)
         falling = {"constant": 1.0, "linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2}[self.schedule]
         return self.lr * (self.final + (1 - self.final) * falling)
 
@@ -159,7 +176,7 @@ class Recipe(Section):
             known(part.name, STABILISERS, "stabiliser")
         if self.encoder:
             known(self.encoder.name, NETWORKS, "encoder network")
-        if self.data.kind == "paired" and self.about is None:
+        if self.data.kind in ("paired", "unpaired") and self.about is None:
             raise ValueError("a translator needs [about], which its file's card repeats")
         with torch.device("meta"):  # parts that do not fit are told now, and cost no memory
             self._assemble()
@@ -190,21 +207,25 @@ class Recipe(Section):
         return self._assemble()
 
     def _assemble(self) -> System:
-        critic = self.critic
-        adversary = Adversary(
-            _make(NETWORKS, critic.network),
-            _make(OBJECTIVES, critic.objective),
-            _make(CONSTRAINTS, critic.constraint),
-            [_make(STABILISERS, part) for part in critic.stabilisers],
-        )
-        networks = [_make(NETWORKS, part) for part in (self.generator, self.encoder) if part]
-        model: System = _make(MODELS, self.model, *networks, adversary)
+        ways = range(getattr(MODELS[self.model.name], "ways", 1))  # a system of two translators has two of everything
+        adversaries = [self._adversary() for _ in ways]
+        networks = [_make(NETWORKS, self.generator) for _ in ways]
+        networks += [_make(NETWORKS, self.encoder)] if self.encoder else []
+        model: System = _make(MODELS, self.model, *networks, *adversaries)
         for player in self.optimisers:
             known(player, dict.fromkeys((*model.players, "critic")), "player in [optimisers]")
         missing = [player for player in model.players if player not in self.optimisers]
         if missing:
             raise ValueError(f"no [optimisers.{missing[0]}] for a player of model {self.model.name!r}")
         return model
+
+    def _adversary(self) -> Adversary:
+        return Adversary(
+            _make(NETWORKS, self.critic.network),
+            _make(OBJECTIVES, self.critic.objective),
+            _make(CONSTRAINTS, self.critic.constraint),
+            [_make(STABILISERS, part) for part in self.critic.stabilisers],
+        )
 
     def to_toml(self) -> str:
         """The whole recipe, defaults included, as TOML that `load` reads back to the same recipe."""

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from torch import nn
 from torch.utils.data import Dataset
 
-from translate.data import generative, paired
+from translate.data import generative, paired, unpaired
 from translate.data.damage import Damage
 from translate.models import Generative, System
 from translate.training import fit
-from translate.training.evaluate import Judge, Translations
+from translate.training.evaluate import BothWays, Judge, Translations
 from translate.training.recipe import Recipe
 from translate.training.samples import Digits, Modes
 
@@ -46,9 +47,9 @@ class Restoration:
     def check(self, model: System) -> None:
         if isinstance(model, Generative):
             raise ValueError("this model draws samples from noise: give it data of another kind than 'paired'")
-        stride, size = int(getattr(model.translator, "stride", 1)), self.recipe.data.size
-        if size % stride:
-            raise ValueError(f"data.size = {size} has to be a multiple of the generator's stride, {stride}")
+        if isinstance(model.translator, nn.ModuleDict):
+            raise ValueError("this model translates both ways without pairs: give it data of kind = 'unpaired'")
+        _fits(model.translator, self.recipe.data.size)
 
     def dataset(self) -> Dataset[Any]:
         data = self.recipe.data
@@ -71,6 +72,44 @@ class Restoration:
     def _damage(self) -> Damage:
         data = self.recipe.data
         return Damage(self.sources.overlays, data.untouched, data.noise, data.marked)
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Two kinds of pictures without pairs."""
+
+    recipe: Recipe
+    domains: unpaired.Domains
+    start_worker: Callable[[int], None] | None = paired.start_worker
+
+    @classmethod
+    def find(cls, recipe: Recipe, folder: Path | None) -> "Domains":
+        if folder is None:
+            raise ValueError(f"recipe {recipe.name} learns from pictures: say with --data DIR where they are")
+        data = recipe.data
+        task = cls(recipe, unpaired.find(folder, data.source, data.target, data.holdout))
+        task._samples()  # its sizes are checked now
+        return task
+
+    def __str__(self) -> str:
+        return str(self.domains)
+
+    def check(self, model: System) -> None:
+        if not isinstance(model.translator, nn.ModuleDict):
+            raise ValueError("data of kind = 'unpaired' is for systems of two translators: cyclegan, dualgan")
+        _fits(model.translator["there"], self.recipe.data.size)
+
+    def dataset(self) -> Dataset[Any]:
+        samples = self._samples()
+        samples.preload()
+        return samples
+
+    def judge(self) -> Judge:
+        return BothWays(*unpaired.validation(self.domains, self.recipe.data.size))
+
+    def _samples(self) -> unpaired.Unpaired:
+        data = self.recipe.data
+        return unpaired.Unpaired(self.domains, data.size, data.load, data.mirror, self.recipe.seed)
 
 
 @dataclass(frozen=True)
@@ -140,6 +179,7 @@ class Handwriting:
 
 TASKS: Mapping[str, Callable[[Recipe, Path | None], Task]] = {
     "paired": Restoration.find,
+    "unpaired": Domains.find,
     "ring": Points.ring,
     "grid": Points.grid,
     "digits": Handwriting.digits,
@@ -150,6 +190,12 @@ TASKS: Mapping[str, Callable[[Recipe, Path | None], Task]] = {
 def find(recipe: Recipe, folder: Path | None) -> Task:
     """The task that `recipe.data` names, with its data found below `folder`. Raises `ValueError` where it is not there."""
     return TASKS[recipe.data.kind](recipe, folder)
+
+
+def _fits(network: nn.Module, size: int) -> None:
+    stride = int(getattr(network, "stride", 1))
+    if size % stride:
+        raise ValueError(f"data.size = {size} has to be a multiple of the generator's stride, {stride}")
 
 
 def _play_once(model: System, data: generative.Mixture | generative.Pictures) -> None:

@@ -7,7 +7,8 @@ from translate.gan.networks.blocks import norm as normalisation
 
 
 class ResNet(nn.Module):
-    """G: pictures `[N, channels, H, W]` → `[N, out_channels, H, W]` in -1..1; H and W multiples of `stride` = 4, at least 8.
+    """G: pictures `[N, channels, H, W]` → `[N, out_channels, H, W]` in -1..1; H and W multiples of 4, at
+    least 8: `stride` is 8, to which pictures are padded (of a single place at the bottom a norm would leave nothing).
 
         c7s1-64, d128, d256, R256 × `blocks`, u128, u64, c7s1-3        (9 blocks at 256 px, 6 at 128)
 
@@ -15,7 +16,7 @@ class ResNet(nn.Module):
     There is no `reach`: "instance" normalises with statistics of the whole picture, so no finite neighbourhood decides.
     """
 
-    stride = 4
+    stride = 8
 
     def __init__(
         self,

@@ -1,0 +1,106 @@
+"""Runs of systems with two translators: to the same bits after a stop, and both ways exported and usable."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+import translate
+from translate.cli.train import app
+from translate.training import checkpoint
+from translate.training.run import create, resume_run, train
+
+TINY = (
+    "steps=6",
+    "log_every=1",
+    "checkpoint_every=2",
+    "validate_every=6",
+    "device=cpu",
+    "workers=0",
+    "data.size=16",
+    "data.load=20",
+    "data.holdout=0.3",
+    "critic.network.width=4",
+    "critic.network.layers=1",
+    "generator.width=4",
+)
+RUNS = {
+    "cyclegan": (*TINY, "generator.blocks=1", "model.pool=2", "ema=0.9"),
+    "dualgan": (*TINY, "generator.levels=3", "optimisers.generator.every=2"),
+}
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """Bright pictures in A, dark ones in B."""
+    for domain, low in (("A", 150), ("B", 20)):
+        (tmp_path / domain).mkdir()
+        for k in range(8):
+            picture = np.random.default_rng((low, k)).integers(low, low + 80, (30, 24, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(tmp_path / domain / f"{k}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_stopped_and_resumed_is_the_same_to_the_bit(name: str, folders: Path) -> None:
+    train(create(f"{name}.toml", folders, folders / "whole", list(RUNS[name])), lambda *_: None)
+
+    def stop(step: int, _: object) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    stopped = create(f"{name}.toml", folders, folders / "stopped", list(RUNS[name]))
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, stop)
+    train(resume_run(stopped.folder), lambda *_: None)
+    for kept in ("weights", "ema", "optimizer"):
+        one, other = (load_file(checkpoint.folder(folders / run, 6) / f"{kept}.safetensors") for run in ("whole", "stopped"))
+        assert one.keys() == other.keys()
+        assert all(one[key].equal(other[key]) for key in one), kept
+    logs = [(folders / run / "metrics.jsonl").read_text() for run in ("whole", "stopped")]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_command_writes_a_translator_for_each_way(name: str, folders: Path) -> None:
+    arguments = [f"{name}.toml", "--data", str(folders), "--out", str(folders / "run")]
+    for setting in RUNS[name]:
+        arguments += ["--set", setting]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    there, back = (translate.load(folders / "run" / f"{stem}.onnx") for stem in (name, f"{name}-back"))
+    assert (there.card.source, there.card.target) == (back.card.target, back.card.source)
+    assert (folders / "run" / "previews" / "00000006.png").is_file()
+    assert {"psnr", "ssim", "cycle"} == there.card.metrics.keys() == back.card.metrics.keys()
+    picture = Image.open(folders / "A" / "0.png")
+    results = [np.asarray(model(picture, **seed)) for model in (there, back) for seed in _seeds(name)]
+    assert {result.shape for result in results} == {(30, 24, 3)}
+    if name == "dualgan":
+        first, same, other = results[:3]
+        assert np.array_equal(first, same)
+        assert not np.array_equal(first, other)
+
+
+def _seeds(name: str) -> list[dict[str, int]]:
+    return [{"seed": 1}, {"seed": 1}, {"seed": 2}] if name == "dualgan" else [{}]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "setting", "message"),
+    [
+        ("cyclegan", "data.kind=paired", "without meaning"),
+        ("cyclegan", "data.size=20", "stride"),
+        ("cyclegan", "data.load=8", "smaller than the crops"),
+        ("cyclegan", "data.source=cats", "both folders"),
+        ("cyclegan", "model.name=dualgan", "does not take"),
+        ("dualgan", "generator.dropout=0", "noise"),
+        ("dualgan", "data.upright=true", "without meaning"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_there_is_a_folder(recipe: str, setting: str, message: str, folders: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        create(f"{recipe}.toml", folders, folders / "run", [*RUNS[recipe], setting])
+    assert not (folders / "run").exists()
