@@ -71,9 +71,10 @@ async def _form(request: Request, stream: AsyncGenerator[bytes, None]) -> Upload
         raise Problem(400, f"The form cannot be read: {error.message}") from error
     except UnicodeError as error:  # in the charset that it claims
         raise Problem(400, "The form's names cannot be read: send them in UTF-8.") from error
-    for name, value in form.multi_items():
+    for name in form:
         if name != "file":
             raise Problem(400, f"The form has a field {name[:40]!a}. It holds the picture as 'file'; options go into the query.")
+    for value in form.getlist("file"):
         if isinstance(value, UploadFile):
             with value.file:
                 return Upload(value.file.read(), _stem(value.filename))

@@ -76,3 +76,28 @@ def test_a_folder_that_cannot_be_read_is_a_failure(scans: Path, tmp_path: Path, 
 )
 def test_output_names(name: str, format: str | None, suffix: str, expected: str) -> None:
     assert output_name(name, format, suffix) == expected
+
+
+def test_a_telephones_two_files_of_one_picture_do_not_collide(tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name in ("IMG_1.HEIC", "IMG_1.JPG", "IMG_2.heic", "a.avif", "a.heic"):
+        (scans / name).write_bytes(b"")
+    plan = plan_folder(scans, tmp_path / "out", suffix="-new")
+    assert [item.output.name for item in plan.items] == [
+        "IMG_1.HEIC-new.jpg",
+        "IMG_1-new.JPG",
+        "IMG_2-new.jpg",
+        "a.avif-new.jpg",
+        "a.heic-new.jpg",
+    ]
+
+
+def test_a_link_to_what_holds_the_folder_is_not_followed(tmp_path: Path) -> None:
+    scans = tmp_path / "all" / "scans"
+    scans.mkdir(parents=True)
+    (tmp_path / "all" / "stranger.jpg").write_bytes(b"")
+    (scans / "loop").symlink_to(tmp_path / "all", target_is_directory=True)
+    plan = plan_folder(scans, tmp_path / "out")
+    assert plan.items == []
+    assert [stray.name for stray in plan.strays] == ["loop"]

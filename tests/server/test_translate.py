@@ -278,6 +278,14 @@ def test_wrong_form(client: TestClient, form: dict, said: str) -> None:
     assert said in response.json()["detail"]
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_options_in_the_form_are_refused_wherever_they_stand(client: TestClient, first: bool) -> None:
+    parts = [("file", ("x.png", encoded(pixels()))), ("amount", (None, "0"))]
+    response = client.post("/translate", files=parts[::-1] if first else parts)
+    assert response.status_code == 400
+    assert "amount" in response.json()["detail"]
+
+
 @pytest.mark.parametrize(
     "body", [b"", b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\nabc', b"nonsense"]
 )

@@ -1,6 +1,7 @@
 """Which pictures of a folder a job translates, and where each one goes. Reads names only and writes nothing."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -58,8 +59,13 @@ def plan_folder(source: Path, target: Path, *, compare: Path | None = None, form
     # Where the walk must not go: back to where it came from, and to what the job writes itself
     found = list(_walk(source, "", tuple(os.path.realpath(folder) for folder in (source, *targets))))
     items = []
-    for name in (name for name in found if isinstance(name, str)):
+    names = [name for name in found if isinstance(name, str)]
+    wanted = Counter(output_name(name, format, suffix).casefold() for name in names)
+    for name in names:
         output = output_name(name, format, suffix)
+        if wanted[output.casefold()] > 1 and PurePosixPath(name).suffix.lower() in READ_ONLY:
+            # Telephones keep IMG_1.HEIC beside IMG_1.JPG
+            output = output_name(f"{name}{PurePosixPath(output).suffix}", format, suffix)
         items.append(Item(name, source / name, target / output, compare / output if compare else None))
     _refuse_links_to_originals(items)
     refuse_collisions(items)
@@ -113,7 +119,7 @@ def _walk(folder: Path, prefix: str, closed: tuple[str, ...]) -> Iterator[str | 
             yield Stray(name, "hidden or system file")
         elif path.is_dir():
             real = os.path.realpath(path)
-            if real in closed:
+            if real in closed or Path(closed[0]).is_relative_to(real):
                 yield Stray(name, "a link back to a folder that holds it, or to the outputs")
             else:
                 yield from _walk(path, f"{name}/", (*closed, real))

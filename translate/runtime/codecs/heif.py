@@ -16,7 +16,7 @@ def decode(file: BinaryIO, max_pixels: int) -> Decoded:
     try:
         import pillow_heif
     except ImportError as error:
-        raise UnsupportedPicture("HEIC is read with the package pillow-heif: pip install 'translate[heif]'") from error
+        raise UnsupportedPicture("HEIC is read with the package pillow-heif: install it, or image-translate[heif]") from error
     container = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
     picture = container[container.primary_index]
     width, height = picture.size
