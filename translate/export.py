@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -44,7 +45,8 @@ class Translator(nn.Module):
 
     def _noise(self, noise: Tensor, x: Tensor) -> Tensor:
         """`[N, ⌈H / every⌉, ⌈W / every⌉, channels]`, channels first and with its border repeated as that of the picture is."""
-        every = self.network.noise["every"]  # type: ignore[index]
+        noisy: Any = self.network
+        every = noisy.noise["every"]
         # Looked up and not padded, so that the exporter sees the picture's size in the result's
         rows, columns = (
             torch.arange(side // every).clamp(max=cells - 1) for side, cells in zip(x.shape[2:], noise.shape[1:3], strict=True)

@@ -91,10 +91,10 @@ class BothWays:
             for way, pairs in (("there", self.known), ("back", turned)):
                 found |= {f"{way}/{key}": value for key, value in quality(ways[way], pairs, device).items()}
         if self.alone:
-            lost = 0.0
+            lost, there, back = 0.0, ways["there"], ways["back"]
             for picture in self.alone:
-                for there, back, side in ((*ways.values(), picture.x), (*reversed(ways.values()), picture.y)):
-                    again = translate(back, translate(there, side.to(device)))
+                for first, second, side in ((there, back, picture.x), (back, there, picture.y)):
+                    again = translate(second, translate(first, side.to(device)))
                     lost += float((again.cpu() - side).abs().mean()) * 127.5 / len(self.alone)
             found["cycle"] = -lost
         return found
