@@ -59,7 +59,7 @@ def test_a_clean_photograph_comes_back_unharmed(restore: Model) -> None:
 def test_noise_goes(restore: Model) -> None:
     clean = photograph()
     noisy = gaussian_noise(clean, 25 / 255, np.random.default_rng(0))
-    assert psnr(np.asarray(restore(Image.fromarray(noisy))), clean) >= psnr(noisy, clean) + 8
+    assert psnr(np.asarray(restore(Image.fromarray(noisy))), clean) >= psnr(noisy, clean) + 9
 
 
 def test_scratches_and_dust_go(restore: Model) -> None:
@@ -70,4 +70,4 @@ def test_scratches_and_dust_go(restore: Model) -> None:
         damaged[:, column : column + 2] = 240
     for row, column in rng.integers(4, 250, (60, 2)):
         damaged[row : row + 3, column : column + 3] = 250
-    assert psnr(np.asarray(restore(Image.fromarray(damaged))), clean) >= psnr(damaged, clean) + 2.5
+    assert psnr(np.asarray(restore(Image.fromarray(damaged))), clean) >= psnr(damaged, clean) + 3.5
