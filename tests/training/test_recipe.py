@@ -12,7 +12,8 @@ SHIPPED = sorted(path.name for path in find("restore.toml").parent.glob("*.toml"
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_recipes_build_and_survive_a_round_trip(name: str, tmp_path: Path) -> None:
     recipe = Recipe.load(name, ["generator.width=2", "critic.network.width=2"])
-    assert "generator" in recipe.build().players
+    # CycleGAN's translators move before their critics, as in its authors' code
+    assert list(recipe.build().players)[0 if name == "cyclegan.toml" else -1] == "generator"
     (tmp_path / "copy.toml").write_text(recipe.to_toml(), encoding="utf-8")
     assert Recipe.load(tmp_path / "copy.toml") == recipe
 

@@ -127,6 +127,11 @@ def join(condition: Tensor, sample: Tensor) -> Tensor:
     return torch.cat([condition, sample], dim=1)
 
 
+def named(side: str, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The terms of one adversary, told apart from those of the system's other one."""
+    return {f"{name}_{side}": term for name, term in terms.items()}
+
+
 def refuse_nonsense(critic: nn.Module, objective: Objective, constraint: Constraint, stabilisers: Sequence[Stabiliser]) -> None:
     """Raises `ValueError`, with the reason, for parts that do not make a system together."""
     name = type(objective).__name__

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from translate.gan.adversary import Adversary
+from translate.gan.adversary import Adversary, named
 from translate.gan.stabilisers import PicturePool
 
 
@@ -96,8 +96,3 @@ class CycleGAN(nn.Module):
     def _critic(self, batch: Batch, out: Out) -> dict[str, Tensor]:
         fake_x, fake_y = self.pool_x(out.fake_x.detach()), self.pool_y(out.fake_y.detach())
         return named("x", self.D_X.critic(batch.x, fake_x)) | named("y", self.D_Y.critic(batch.y, fake_y))
-
-
-def named(domain: str, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The terms of one domain's critic, told apart from the other's."""
-    return {f"{name}_{domain}": term for name, term in terms.items()}

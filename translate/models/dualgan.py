@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from translate.gan.adversary import Adversary
+from translate.gan.adversary import Adversary, named
 
 
 class Batch(Protocol):
@@ -84,8 +84,3 @@ class DualGAN(nn.Module):
         if self.reconstruction_v:
             terms["reconstruction_v"] = self.reconstruction_v * l1_loss(self.G_A(out.fake_u), v)
         return terms
-
-
-def named(critic: str, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The terms of one critic, told apart from the other's."""
-    return {f"{name}_{critic}": term for name, term in terms.items()}
