@@ -1,4 +1,13 @@
-"""Settings that make a recipe small enough for a test."""
+"""Settings that make a recipe small enough for a test, and what runs are held to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from translate.training import checkpoint
+from translate.training.run import create, resume_run, train
 
 SMALL = (
     "steps=6",
@@ -15,3 +24,24 @@ SMALL = (
     "device=cpu",
     "data.holdout=0.3",
 )
+
+
+def stop_and_compare(recipe: str, data: Path | None, folder: Path, settings: Sequence[str]) -> None:
+    """Six steps in one go, and six that were stopped after the third and resumed, end with the same bits."""
+    train(create(recipe, data, folder / "whole", list(settings)), lambda *_: None)
+
+    def stop(step: int, _: object) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    stopped = create(recipe, data, folder / "stopped", list(settings))
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, stop)
+    assert checkpoint.latest(stopped.folder) == checkpoint.folder(stopped.folder, 2)
+    train(resume_run(stopped.folder), lambda *_: None)
+    for kept in ("weights", "ema", "optimizer"):
+        one, other = (load_file(checkpoint.folder(folder / run, 6) / f"{kept}.safetensors") for run in ("whole", "stopped"))
+        assert one.keys() == other.keys()
+        assert all(one[key].equal(other[key]) for key in one), kept
+    logs = [(folder / run / "metrics.jsonl").read_text() for run in ("whole", "stopped")]
+    assert logs[0] == logs[1]

@@ -7,9 +7,10 @@ import pytest
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from tests.small_training import stop_and_compare
 from translate.cli.train import app
 from translate.training import checkpoint
-from translate.training.run import create, resume_run, train
+from translate.training.run import create, train
 
 TINY = ("steps=6", "batch=8", "log_every=1", "checkpoint_every=2", "validate_every=6", "device=cpu")
 POINTS = ("generator.width=8", "critic.network.width=8")
@@ -49,24 +50,7 @@ def quick_judges(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_stopped_and_resumed_is_the_same_to_the_bit(name: str, tmp_path: Path) -> None:
-    settings = [*TINY, *RUNS[name]]
-    train(create(f"{name}.toml", None, tmp_path / "whole", settings), lambda *_: None)
-
-    def stop(step: int, _: object) -> None:
-        if step == 3:
-            raise KeyboardInterrupt
-
-    stopped = create(f"{name}.toml", None, tmp_path / "stopped", settings)
-    with pytest.raises(KeyboardInterrupt):
-        train(stopped, stop)
-    assert checkpoint.latest(stopped.folder) == checkpoint.folder(stopped.folder, 2)
-    train(resume_run(stopped.folder), lambda *_: None)
-    for kept in ("weights", "ema", "optimizer"):
-        one, other = (load_file(checkpoint.folder(tmp_path / run, 6) / f"{kept}.safetensors") for run in ("whole", "stopped"))
-        assert one.keys() == other.keys()
-        assert all(one[key].equal(other[key]) for key in one), kept
-    logs = [(tmp_path / run / "metrics.jsonl").read_text() for run in ("whole", "stopped")]
-    assert logs[0] == logs[1]
+    stop_and_compare(f"{name}.toml", None, tmp_path, [*TINY, *RUNS[name]])
 
 
 def test_players_move_in_their_turn(tmp_path: Path) -> None:

@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import translate
+from tests.small_training import stop_and_compare
 from translate.cli.train import app
-from translate.training import checkpoint
-from translate.training.run import create, resume_run, train
+from translate.training.run import create
 
 TINY = (
     "steps=6",
@@ -46,22 +45,7 @@ def folders(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_stopped_and_resumed_is_the_same_to_the_bit(name: str, folders: Path) -> None:
-    train(create(f"{name}.toml", folders, folders / "whole", list(RUNS[name])), lambda *_: None)
-
-    def stop(step: int, _: object) -> None:
-        if step == 3:
-            raise KeyboardInterrupt
-
-    stopped = create(f"{name}.toml", folders, folders / "stopped", list(RUNS[name]))
-    with pytest.raises(KeyboardInterrupt):
-        train(stopped, stop)
-    train(resume_run(stopped.folder), lambda *_: None)
-    for kept in ("weights", "ema", "optimizer"):
-        one, other = (load_file(checkpoint.folder(folders / run, 6) / f"{kept}.safetensors") for run in ("whole", "stopped"))
-        assert one.keys() == other.keys()
-        assert all(one[key].equal(other[key]) for key in one), kept
-    logs = [(folders / run / "metrics.jsonl").read_text() for run in ("whole", "stopped")]
-    assert logs[0] == logs[1]
+    stop_and_compare(f"{name}.toml", folders, folders, RUNS[name])
 
 
 @pytest.mark.parametrize("name", RUNS)
