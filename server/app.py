@@ -30,6 +30,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,  # a POST that is sent on loses its picture in most clients
     )
     app.state.settings = settings
     app.state.engine = engine or Engine(settings)

@@ -91,6 +91,7 @@ async def translate(request: Request, options: Annotated[Options, Query()]) -> R
     engine: Engine = request.app.state.engine
     metrics: Metrics = request.app.state.metrics
     settings: Settings = request.app.state.settings
+    _refuse_repetition(request)
     name = options.model or settings.model
     engine.store.find(name)  # unknown names end here, before the upload
     request.state.model = name
@@ -105,6 +106,12 @@ async def translate(request: Request, options: Annotated[Options, Query()]) -> R
     response.headers["X-Translate-Model"] = name
     response.headers["Server-Timing"] = timing.header(queue=place.waited)
     return response
+
+
+def _refuse_repetition(request: Request) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise Problem(400, f"{', '.join(repeated)}: given more than once")
 
 
 def _picture_to_response(engine: Engine, place: Place, name: str, upload: Upload, options: Options, timing: Timing) -> Response:

@@ -212,6 +212,9 @@ def test_a_seed_makes_a_pipe_repeatable(scans: Path, make_model: MakeModel) -> N
         (("scans/a.png", "x.jpg", "--format", "png"), 1, "is not PNG"),
         (("scans/a.png", "x.gif2"), 1, "is not one of JPEG"),
         (("-", "x.jpg", "--format", "png"), 1, "is not PNG"),
+        (("scans/a.png", "x.gif"), 1, "is not one of JPEG"),
+        (("-", "x.gif"), 1, "is not one of JPEG"),
+        (("scans/a.png", "x.png", "--journal", "j.jsonl"), 1, "leave --journal out"),
         (("scans/a.png", "x.png", "--suffix=-new"), 1, "--suffix goes with a folder"),
         (("-", "-", "--compare"), 1, "a pipe takes one picture"),
     ],
@@ -231,6 +234,10 @@ def test_blending_with_a_model_that_enlarges_is_refused(scans: Path, make_model:
     pipe = call("-", "-", "--model", double, "--amount", 0.5, stdin=(scans / NAMES[0]).read_bytes())
     assert (pipe.exit_code, pipe.stdout_bytes) == (1, b"")
     assert "enlarges" in pipe.stderr
+
+
+def test_a_name_that_was_told_is_no_suspicion(scans: Path) -> None:
+    assert "by its content" not in call("scans/a.png", "x.jpg").stderr
 
 
 def test_journal_and_report_lie_where_told(scans: Path, tmp_path: Path) -> None:

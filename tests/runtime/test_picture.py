@@ -246,3 +246,8 @@ def test_opening_a_jpeg_loads_neither_torch_nor_tifffile(tmp_path: Path) -> None
     program += "print([name for name in ('torch', 'tifffile', 'imagecodecs', 'pillow_heif') if name in sys.modules])"
     command = [sys.executable, "-c", program, str(tmp_path / "a.jpg")]
     assert subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip() == "[]"
+
+
+def test_an_array_is_no_picture_and_is_told_how_to_become_one() -> None:
+    with pytest.raises(TypeError, match="fromarray"):
+        Picture.open(pictures.smooth(4, 4))  # type: ignore[arg-type]

@@ -234,6 +234,8 @@ def test_byte_limit_without_declared_length(serve: Serve) -> None:
         f"seed={2**70}",
         "modle=restore",
         f"model={'x' * 99}",
+        "amount=0&amount=1",
+        "seed=1&seed=1",
     ],
 )
 def test_wrong_parameter(client: TestClient, query: str) -> None:
@@ -292,6 +294,10 @@ def test_options_in_the_form_are_refused_wherever_they_stand(client: TestClient,
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=b"])
 def test_broken_form(client: TestClient, body: bytes, content_type: str) -> None:
     is_problem(client.post("/translate", content=body, headers={"Content-Type": content_type}), 400)
+
+
+def test_a_slash_too_many_is_told_and_not_sent_on(client: TestClient) -> None:
+    is_problem(client.post("/translate/", content=encoded(pixels()), follow_redirects=False), 404)
 
 
 def test_wrong_method(client: TestClient) -> None:

@@ -64,7 +64,7 @@ def batch(
     compare: Annotated[bool | None, typer.Option("--compare", help="Before | after as well, in OUT.compare.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:<index>. Default: cpu.")] = None,
     jobs: Annotated[int, typer.Option(help="Threads that decode and encode.", min=1)] = 2,
-    report: Annotated[Path | None, typer.Option(help="JSON lines.  [default for folders: OUT.report.jsonl]")] = None,
+    report: Annotated[Path | None, typer.Option(help="JSON lines. Default for folders: OUT.report.jsonl.")] = None,
     journal: Annotated[Path | None, typer.Option(help="What --resume reads. Default: OUT.journal.jsonl.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
 ) -> None:

@@ -173,7 +173,7 @@ class _Work:
         seed = self.seed(item)
         with self.budget.decoded(item.source, self.check) as picture:
             before = picture.with_pixels(picture.pixels.copy()) if item.compare else None
-            warnings = _suspicions(picture, item, told=self.job.settings.format is not None)
+            warnings = _suspicions(picture, item, told=item.named or self.job.settings.format is not None)
             with self.turn:
                 self.check()
                 after = self.model(

@@ -116,7 +116,9 @@ def prepare(
     elif source.is_file():
         if resume:
             raise JobRefused(f"{source} is a single picture, written whole or not at all: run it again without --resume")
-        journal, past = None, None
+        if journal:
+            raise JobRefused(f"{source} is a single picture: only a folder's job keeps a journal; leave --journal out")
+        past = None
     else:
         raise JobRefused(f"{source} is no folder and no file")
     settings = _settle(given, past if resume else None)

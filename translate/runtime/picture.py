@@ -193,8 +193,13 @@ def _opened(source: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[tuple
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
             yield file, str(source), os.fstat(file.fileno()).st_mtime_ns
-    else:
+    elif isinstance(source, bytes) or hasattr(source, "read"):
         yield io.BytesIO(source if isinstance(source, bytes) else source.read()), "the picture", None
+    else:
+        raise TypeError(
+            f"a picture is a path, the bytes of a file, a file open in binary, or a PIL image, not {type(source).__name__}; "
+            "PIL.Image.fromarray makes one of an array"
+        )
 
 
 def _turned(samples: np.ndarray, orientation: int) -> np.ndarray:

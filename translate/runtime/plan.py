@@ -24,6 +24,8 @@ class Item:
     source: Path
     output: Path
     compare: Path | None = None
+    named: bool = False
+    """Whether its output's name was told, and its format with it."""
 
     @property
     def outputs(self) -> list[Path]:
@@ -74,15 +76,17 @@ def plan_folder(source: Path, target: Path, *, compare: Path | None = None, form
 
 def plan_file(source: Path, target: Path, *, compare: bool = False, format: str | None = None, suffix: str = "") -> Plan:
     """The plan for one picture. `target` is a folder where it exists as one or has no suffix, else the output's own name."""
-    if target.is_dir() or not target.suffix:
+    named = bool(target.suffix) and not target.is_dir()
+    if not named:
         target = target / output_name(source.name, format, suffix)
     elif suffix:
         raise JobRefused(f"{target} is the output's whole name: --suffix goes with a folder")
-    refuse_contradiction(target, format)
+    if named or target.suffix.lower() not in UNREADABLE:  # those fail when they are read, which says more
+        refuse_contradiction(target, format)
     beside = target.with_name(f"{target.stem}.compare{target.suffix}") if compare else None
     if os.path.realpath(source) == os.path.realpath(target):
         raise JobRefused(f"{target} is the picture itself: give another name, or --suffix=-restored")
-    return Plan([Item(source.name, source, target, beside)], [])
+    return Plan([Item(source.name, source, target, beside, named)], [])
 
 
 def output_name(name: str, format: str | None, suffix: str) -> str:
@@ -101,9 +105,8 @@ def refuse_contradiction(target: Path, format: str | None) -> None:
     names = [name for name in FORMATS if target.suffix.lower() in FORMATS[name].suffixes]
     if names and format in (None, *names):
         return
-    if target.suffix.lower() not in UNREADABLE:  # those fail when they are read, which says more
-        wanted = format or f"one of {', '.join(FORMATS)}"
-        raise JobRefused(f"{target} ends in '{target.suffix}', which is not {wanted}")
+    wanted = format or f"one of {', '.join(FORMATS)}"
+    raise JobRefused(f"{target} ends in '{target.suffix}', which is not {wanted}")
 
 
 def _walk(folder: Path, prefix: str, closed: tuple[str, ...]) -> Iterator[str | Stray]:
