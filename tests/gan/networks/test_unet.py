@@ -57,12 +57,25 @@ def test_noise_in_the_first_three_decoder_levels(levels: int, wanted: dict[int, 
     assert UNet(width=1, levels=levels, dropout=0).noise is None
 
 
+def test_noise_in_other_decoder_levels() -> None:
+    torch.manual_seed(0)
+    network = UNet(width=1, levels=4, norm="none", noisy=(3, 2, 9))
+    assert network.noisy == {2: 2, 1: 1}
+    assert network.noise == {"distribution": "uniform", "channels": 3, "every": 2}
+    below: list[bool] = []
+    for level, channels in ((1, 4), (2, 2), (3, 1)):
+        network.decoder[level].register_forward_pre_hook(lambda _, x, n=channels: below.append(bool(x[0][:, :n].any())))
+    network(torch.randn(1, 3, 16, 16), -torch.ones(1, 3, 8, 8))
+    assert below == [True, False, False]  # only the deepest level kept its numbers
+
+
 def test_noise_drops_numbers_and_keeps_their_mean() -> None:
     torch.manual_seed(0)
     network = UNet(width=8, levels=3, dropout=0.25)
     kept = network._kept(torch.zeros(50, 32, 8, 8), None)
-    assert [tuple(part.shape) for part in kept] == [(50, 16, 16, 16), (50, 8, 32, 32)]  # the sizes of these levels' outputs
-    for part in kept:
+    shapes = {k: tuple(part.shape) for k, part in kept.items()}
+    assert shapes == {2: (50, 16, 16, 16), 1: (50, 8, 32, 32)}  # the sizes of these levels' outputs
+    for part in kept.values():
         assert sorted(part.unique().tolist()) == pytest.approx([0, 1 / 0.75])
         assert part.mean().item() == pytest.approx(1, abs=0.01)
 
@@ -98,6 +111,8 @@ def test_refusals() -> None:
         UNet(levels=1)
     with pytest.raises(ValueError, match="dropout"):
         UNet(dropout=1)
+    with pytest.raises(ValueError, match="from 1"):
+        UNet(noisy=(0, 1))
     with pytest.raises(ValueError, match="norm"):
         UNet(norm="group")
 

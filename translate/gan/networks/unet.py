@@ -1,5 +1,7 @@
 """U-Net: pix2pix's generator (Isola et al. 2017, section 3.2.1 and appendix 6.1.1)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -14,9 +16,10 @@ class UNet(nn.Module):
     convolution, and none at the bottom: there a picture of `stride` pixels is a single place, which a norm would erase (the
     paper's errata). The size of the papers' training pictures: 8 levels for 256 px, 7 for 128.
 
-    Where `dropout` > 0, the first three decoder levels drop that share of their numbers: this is the noise z of pix2pix and
-    DualGAN, in training and at test alike (Isola et al. 2017, section 3.3). G(x, z) drops where the uniform noise z, `[N,
-    noise["channels"], H / noise["every"], W / noise["every"]]` in -1..1, is below 2·dropout − 1; G(x) draws z itself.
+    Where `dropout` > 0, the `noisy` decoder levels, counted from the bottom, drop that share of their numbers: this is the
+    noise z of pix2pix and DualGAN, in training and at test alike (Isola et al. 2017, section 3.3). G(x, z) drops where the
+    uniform noise z, `[N, noise["channels"], H / noise["every"], W / noise["every"]]` in -1..1, is below 2·dropout − 1; G(x)
+    draws z itself.
 
     There is no `reach`: 8 levels see a whole picture, and a norm by the sample has no bounds at all.
     """
@@ -29,11 +32,14 @@ class UNet(nn.Module):
         levels: int = 8,
         norm: str = "batch",
         dropout: float = 0.5,
+        noisy: Sequence[int] = (1, 2, 3),
     ) -> None:
         super().__init__()
         blocks.check_counts("UNet", channels=channels, out_channels=out_channels, width=width, levels=levels - 1)
         if not 0 <= dropout < 1:
             raise ValueError(f"UNet: dropout has to be from 0 to below 1, not {dropout}")
+        if min(noisy, default=1) < 1:
+            raise ValueError(f"UNet: noisy levels are counted from 1, the bottom one, not {tuple(noisy)}")
         self.stride = 2**levels
         self.dropout = dropout
         widths = [width * min(8, 2**k) for k in range(levels)]
@@ -45,10 +51,13 @@ class UNet(nn.Module):
             normed = blocks.norm(norm, widths[k]) if k < bottom else nn.Identity()
             self.encoder.append(nn.Sequential(nn.LeakyReLU(0.2), convolution, normed))
 
-        noisy = range(bottom, max(bottom - 3, 0), -1) if dropout else range(0)
-        self.noisy = {k: widths[k - 1] for k in noisy}
+        self.noisy = {levels - n: widths[levels - n - 1] for n in sorted(noisy) if 0 < n < levels} if dropout else {}
         """Channels of z that each level takes, by the number of the level."""
-        self.noise = {"distribution": "uniform", "channels": sum(self.noisy.values()), "every": 2 ** noisy[-1]} if noisy else None
+        self.noise = (
+            {"distribution": "uniform", "channels": sum(self.noisy.values()), "every": 2 ** min(self.noisy)}
+            if self.noisy
+            else None
+        )
 
         self.decoder = nn.ModuleList()
         for k in reversed(range(1, levels)):
@@ -65,18 +74,19 @@ class UNet(nn.Module):
             x = down(x)
             skips.append(x)
         x = skips.pop()
-        dropped = iter(self._kept(x, noise))
-        for up in self.decoder:
+        kept = self._kept(x, noise)
+        for k, up in zip(range(len(skips), -1, -1), self.decoder, strict=True):
             x = up(x)
-            x = x * next(dropped, 1)
+            if k in kept:
+                x = x * kept[k]
             if skips:
                 x = torch.cat([x, skips.pop()], dim=1)
         return x
 
-    def _kept(self, deepest: Tensor, noise: Tensor | None) -> list[Tensor]:
+    def _kept(self, deepest: Tensor, noise: Tensor | None) -> dict[int, Tensor]:
         """For each noisy level, what its numbers are multiplied by: 0, or 1 / (1 − dropout)."""
         if self.noise is None:
-            return []
+            return {}
         if noise is None:
             every, (height, width) = self.noise["every"], deepest.shape[-2:]
             shape = (len(deepest), self.noise["channels"], height * self.stride // every, width * self.stride // every)
@@ -85,4 +95,4 @@ class UNet(nn.Module):
         finest = min(self.noisy)
         parts = kept.split(list(self.noisy.values()), dim=1)
         # Coarser levels take every second or fourth place, so that one grid serves all of them.
-        return [part[..., :: 2 ** (k - finest), :: 2 ** (k - finest)] for k, part in zip(self.noisy, parts, strict=True)]
+        return {k: part[..., :: 2 ** (k - finest), :: 2 ** (k - finest)] for k, part in zip(self.noisy, parts, strict=True)}
