@@ -105,11 +105,11 @@ def load_generator(network: nn.Module, source: str | Path) -> None:
         raise ValueError(f"the weights of {source} are of another network than this recipe's generator") from error
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Replaces the file in one step, so that a reader never sees half of it."""
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with partial.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

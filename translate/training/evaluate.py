@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+from translate.metrics.fidelity import psnr, ssim
 from translate.models import System
 
 Pixels = NDArray[np.uint8]
@@ -139,12 +139,12 @@ def noise_for(network: Any, x: Tensor, seed: int) -> Tensor:
 
 def quality(network: nn.Module, pictures: Iterable[Paired], device: torch.device) -> dict[str, float]:
     """Mean PSNR (dB) and SSIM over whole pictures, each rounded to 8 bits as a saved file would be."""
-    psnr, ssim = [], []
+    found: dict[str, list[float]] = {"psnr": [], "ssim": []}
     for picture in pictures:
         fake, real = (_to_bytes(t) for t in (translate(network, picture.x.to(device)), picture.y.to(device)))
-        psnr.append(float(peak_signal_noise_ratio(fake, real, data_range=1.0).clamp(max=100)))
-        ssim.append(float(structural_similarity_index_measure(fake, real, data_range=1.0)))  # type: ignore[arg-type]
-    return {"psnr": sum(psnr) / len(psnr), "ssim": sum(ssim) / len(ssim)}
+        found["psnr"].append(psnr(fake, real))
+        found["ssim"].append(ssim(fake, real))
+    return {name: sum(values) / len(values) for name, values in found.items()}
 
 
 def _to_bytes(picture: Tensor) -> Tensor:
