@@ -14,7 +14,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from translate.runtime.card import METADATA_KEY, Card
+from translate.runtime.card import LUMINANCE, METADATA_KEY, Card
 
 OPSET = 18
 TOLERANCE = 2e-4
@@ -28,7 +28,10 @@ class ExportError(Exception):
 
 
 class Translator(nn.Module):
-    """A network `[N, 3, H, W]` in -1..1 behind the file's contract: `[N, H, W, 3]` in 0..1, any H and W ≥ 1."""
+    """A network `[N, C, H, W]` in -1..1 behind the file's contract: `[N, H, W, 3]` in 0..1, any H and W ≥ 1.
+
+    A network of grey pictures says so by `channels` or `out_channels` of 1: it sees the luminance, and its answer is repeated.
+    """
 
     def __init__(self, network: nn.Module, stride: int, scale: int = 1) -> None:
         super().__init__()
@@ -36,11 +39,15 @@ class Translator(nn.Module):
 
     def forward(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
         height, width = image.shape[1], image.shape[2]
+        if getattr(self.network, "channels", 3) == 1:
+            image = image @ torch.tensor(LUMINANCE)[:, None]
         x = image.permute(0, 3, 1, 2) * 2 - 1
         # Repeats the border: reflection fails where the pad exceeds the picture.
         x = nn.functional.pad(x, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
         y = self.network(x) if noise is None else self.network(x, self._noise(noise, x))
         y = y[:, :, : height * self.scale, : width * self.scale]
+        if getattr(self.network, "out_channels", 3) == 1:
+            y = y.expand(-1, 3, -1, -1)
         return (y.permute(0, 2, 3, 1) / 2 + 0.5).clamp(0, 1)
 
     def _noise(self, noise: Tensor, x: Tensor) -> Tensor:
@@ -117,7 +124,8 @@ def check_reach(network: nn.Module, reach: int, stride: int, scale: int = 1) -> 
     margin = -(-reach // stride) * stride
     side = 2 * margin + 3 * stride
     generator = torch.Generator().manual_seed(0)
-    one, other = torch.rand((2, 1, 3, side, side), generator=generator) * 2 - 1
+    channels = getattr(network, "channels", 3)
+    one, other = torch.rand((2, 1, channels, side, side), generator=generator) * 2 - 1
     cell = slice(margin + stride, margin + 2 * stride)
     near = slice(cell.start - reach, cell.stop + reach)
     other[..., near, near] = one[..., near, near]

@@ -191,8 +191,8 @@ def _parts(at: Callable[[str], tuple[Path, ...]], read: Callable[..., Part]) -> 
     return found
 
 
-def _by_split(parts: dict[str, Part]) -> list[Part]:
-    return [parts.get(split, Part()) for split in SPLITS]
+def _by_split(parts: dict[str, Part]) -> tuple[Part, Part, Part]:
+    return parts.get("train", Part()), parts.get("val", Part()), parts.get("test", Part())
 
 
 def _two(root: Path, x: str, y: str) -> Layout | None:
@@ -230,7 +230,7 @@ def _joined(root: Path, probe: bool = False) -> Layout | None:
     views = [view for part in parts.values() for view in part.x]
     if probe and not all(_is_double(view.path) for view in spread(views, PROBED)):
         return None
-    return Layout(f"joined pictures in {says}", *_by_split(parts), paired=True)
+    return Layout(f"joined pictures in {says}", *_by_split(parts), True)
 
 
 def _is_double(path: Path) -> bool:
@@ -257,7 +257,7 @@ def _listed(files: dict[str, Path]) -> Layout:
         for line, pair in _rows(path):
             lines[split or line].append(pair)
     parts = {split: Part([pair.x for pair in pairs], [pair.y for pair in pairs]) for split, pairs in lines.items()}
-    return Layout(f"pairs listed in {', '.join(path.name for path in files.values())}", *_by_split(parts), paired=True)
+    return Layout(f"pairs listed in {', '.join(path.name for path in files.values())}", *_by_split(parts), True)
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Pair]]:
@@ -287,7 +287,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Pair]]:
 
 def _exchanged(layout: Layout) -> Layout:
     parts = {split: Part(part.y, part.x) for split, part in layout.splits.items()}
-    return Layout(f"{layout.says}, target first", *_by_split(parts), paired=layout.paired)
+    return Layout(f"{layout.says}, target first", *_by_split(parts), layout.paired)
 
 
 def _below(folder: Path) -> Iterator[Path]:

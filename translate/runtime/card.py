@@ -11,6 +11,8 @@ METADATA_KEY = "translate.card"
 FORMAT: Final = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """Names that are safe in a URL, in a file name and in a metric's label."""
+LUMINANCE = (0.2126, 0.7152, 0.0722)
+"""Shares of red, green and blue in a grey value (Rec. 709): of grey pictures, and for networks that take or give grey alone."""
 
 
 class Noise(BaseModel):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 from PIL import Image
 
-from translate.runtime.card import Card
+from translate.runtime.card import LUMINANCE, Card
 from translate.runtime.errors import DeviceUnavailable, InvalidModel, PictureTooLarge, TranslationFailed
 from translate.runtime.noise import draw, draw_seed
 from translate.runtime.picture import Picture
@@ -27,8 +27,7 @@ Floats = npt.NDArray[np.float32]
 WHOLE_LIMIT = 2048 * 2048
 """Most pixels of a picture that a model with `tiling` `whole` is given; it may need a kilobyte or more for each."""
 
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
-"""Rec. 709."""
+_LUMINANCE = np.array(LUMINANCE, dtype=np.float32)
 
 
 class Model:

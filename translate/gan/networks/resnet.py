@@ -29,6 +29,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         check_counts("ResNet", channels=channels, out_channels=out_channels, width=width, blocks=blocks)
+        self.channels, self.out_channels = channels, out_channels
         bias = biased(norm)
         layers: list[nn.Module] = [_reflected(channels, width, 7, bias), normalisation(norm, width), nn.ReLU()]
         for inputs in (width, 2 * width):

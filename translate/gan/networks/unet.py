@@ -40,6 +40,7 @@ class UNet(nn.Module):
             raise ValueError(f"UNet: dropout has to be from 0 to below 1, not {dropout}")
         if min(noisy, default=1) < 1:
             raise ValueError(f"UNet: noisy levels are counted from 1, the bottom one, not {tuple(noisy)}")
+        self.channels, self.out_channels = channels, out_channels
         self.stride = 2**levels
         self.dropout = dropout
         widths = [width * min(8, 2**k) for k in range(levels)]
