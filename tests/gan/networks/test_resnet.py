@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from translate.gan.networks import ResNet
 
@@ -67,6 +67,25 @@ def test_checkerboards_of_the_way_up(upsample: str, even: bool) -> None:
     assert torch.allclose(inside, inside[0, 0], atol=1e-5) == even
 
 
+def test_dropout_is_noise_between_the_convolutions_of_each_block() -> None:
+    torch.manual_seed(0)
+    network, x = ResNet(width=2, blocks=2, norm="none", dropout=0.25), torch.randn(1, 3, 8, 16)
+    assert network.noise == {"distribution": "uniform", "channels": 16, "every": 4}
+    assert ResNet(width=2, blocks=2).noise is None
+    before: list[Tensor] = []
+    after: list[Tensor] = []
+    for block in network.body[9:11]:
+        block.body[2].register_forward_hook(lambda *call: before.append(call[2]))
+        block.body[3].register_forward_pre_hook(lambda _, inputs: after.append(inputs[0]))
+    z = torch.ones(1, 16, 2, 4)
+    z[:, :8] = -1  # the first block drops everything
+    network(x, z)
+    assert before[0].any()
+    assert not after[0].any()
+    torch.testing.assert_close(after[1], before[1] / 0.75)
+    assert not torch.equal(network(x), network(x))
+
+
 def test_a_finite_reach_is_not_claimed() -> None:
     assert not hasattr(ResNet(width=1, blocks=1), "reach")
 
@@ -76,6 +95,8 @@ def test_refusals() -> None:
         ResNet(blocks=0)
     with pytest.raises(ValueError, match="norm"):
         ResNet(norm="group")
+    with pytest.raises(ValueError, match="dropout"):
+        ResNet(width=1, dropout=1)
     with pytest.raises(ValueError, match="upsample"):
         ResNet(width=1, upsample="bilinear")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -47,6 +48,11 @@ def upsampling(kind: str, inputs: int, outputs: int, kernel: int = 4, bias: bool
         return nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=1, output_padding=kernel % 2, bias=bias)
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="replicate", bias=bias)
     return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), convolution)
+
+
+def kept(noise: Tensor, dropout: float, dtype: torch.dtype) -> Tensor:
+    """What dropout multiplies by: 0 where uniform noise in -1..1 is below 2·dropout − 1, else 1 / (1 − dropout)."""
+    return (noise >= 2 * dropout - 1).to(dtype) / (1 - dropout)
 
 
 def halvings(size: int) -> tuple[int, int]:

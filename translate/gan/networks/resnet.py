@@ -1,8 +1,11 @@
 """ResNet generator: CycleGAN's (Zhu et al. 2017, appendix 7.2), after Johnson et al. (2016)."""
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
-from translate.gan.networks.blocks import biased, check_counts, initialise, upsampling
+from translate.gan.networks.blocks import biased, check_counts, initialise, kept, upsampling
 from translate.gan.networks.blocks import norm as normalisation
 
 
@@ -13,6 +16,10 @@ class ResNet(nn.Module):
         c7s1-64, d128, d256, R256 × `blocks`, u128, u64, c7s1-3        (9 blocks at 256 px, 6 at 128)
 
     `upsample` "transposed" is CycleGAN's u: kernel 3, stride 2, which covers pixels unevenly; "resize" covers them alike.
+    Where `dropout` > 0, each block drops that share of its numbers, between its convolutions. That is noise, in training and at
+    test alike, as the reference PyTorch implementation of pix2pix has it in this network: G(x, z) drops where the uniform noise
+    z, `[N, noise["channels"], H / 4, W / 4]` in -1..1, is below 2·dropout − 1; G(x) draws z itself. CycleGAN has none.
+
     There is no `reach`: "instance" normalises with statistics of the whole picture, so no finite neighbourhood decides.
     """
 
@@ -26,10 +33,17 @@ class ResNet(nn.Module):
         blocks: int = 9,
         norm: str = "instance",
         upsample: str = "transposed",
+        dropout: float = 0,
     ) -> None:
         super().__init__()
         check_counts("ResNet", channels=channels, out_channels=out_channels, width=width, blocks=blocks)
         self.channels, self.out_channels = channels, out_channels
+        if not 0 <= dropout < 1:
+            raise ValueError(f"ResNet: dropout has to be from 0 to below 1, not {dropout}")
+        self.dropout = dropout
+        self.noise: dict[str, Any] | None = None
+        if dropout:
+            self.noise = {"distribution": "uniform", "channels": blocks * 4 * width, "every": 4}
         bias = biased(norm)
         layers: list[nn.Module] = [_reflected(channels, width, 7, bias), normalisation(norm, width), nn.ReLU()]
         for inputs in (width, 2 * width):
@@ -42,8 +56,17 @@ class ResNet(nn.Module):
         self.body = nn.Sequential(*layers, _reflected(width, out_channels, 7), nn.Tanh())
         self.apply(initialise)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        if self.noise is None:
+            return self.body(x)
+        if noise is None:
+            shape = (len(x), self.noise["channels"], x.shape[-2] // 4, x.shape[-1] // 4)
+            noise = torch.rand(shape, device=x.device) * 2 - 1
+        blocks = sum(isinstance(layer, Block) for layer in self.body)
+        parts = iter(kept(noise, self.dropout, x.dtype).chunk(blocks, dim=1))
+        for layer in self.body:
+            x = layer(x, next(parts)) if isinstance(layer, Block) else layer(x)
+        return x
 
 
 class Block(nn.Module):
@@ -60,8 +83,9 @@ class Block(nn.Module):
             normalisation(norm, channels),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
+        inner = self.body[:3](x)
+        return x + self.body[3:](inner if kept is None else inner * kept)
 
 
 def _reflected(inputs: int, outputs: int, kernel: int, bias: bool = True) -> nn.Conv2d:

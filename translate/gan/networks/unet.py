@@ -92,8 +92,7 @@ class UNet(nn.Module):
             every, (height, width) = self.noise["every"], deepest.shape[-2:]
             shape = (len(deepest), self.noise["channels"], height * self.stride // every, width * self.stride // every)
             noise = torch.rand(shape, device=deepest.device) * 2 - 1
-        kept = (noise >= 2 * self.dropout - 1).to(deepest.dtype) / (1 - self.dropout)
         finest = min(self.noisy)
-        parts = kept.split(list(self.noisy.values()), dim=1)
+        parts = blocks.kept(noise, self.dropout, deepest.dtype).split(list(self.noisy.values()), dim=1)
         # Coarser levels take every second or fourth place, so that one grid serves all of them.
         return {k: part[..., :: 2 ** (k - finest), :: 2 ** (k - finest)] for k, part in zip(self.noisy, parts, strict=True)}
