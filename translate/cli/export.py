@@ -1,35 +1,80 @@
 """translate-export: from a training run to one self-describing .onnx file."""
 
+import hashlib
 import json
 import subprocess
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from translate.cli.needs import train_extra
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from translate.runtime.card import Card
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+TRAINED = "Weights of the reference PyTorch implementation"
 
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder of translate-train")],
+    run: Annotated[Path | None, typer.Argument(help="A run folder of translate-train")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; RUN/<name>.onnx unless told otherwise")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-pytorch-cyclegan",
+            help="A generator of the reference PyTorch implementation, such as latest_net_G.pth",
+            rich_help_panel=TRAINED,
+        ),
+    ] = None,
+    arch: Annotated[str | None, typer.Option(help="resnet_9blocks, …, as it was trained", rich_help_panel=TRAINED)] = None,
+    norm: Annotated[str | None, typer.Option(help="instance, batch or none, as it was trained", rich_help_panel=TRAINED)] = None,
+    no_dropout: Annotated[
+        bool, typer.Option("--no-dropout", help="Trained without dropout, or used without", rich_help_panel=TRAINED)
+    ] = False,
+    evaluate: Annotated[
+        bool, typer.Option("--eval", help="With BatchNorm's running statistics, as its test.py --eval", rich_help_panel=TRAINED)
+    ] = False,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Side of the training pictures; 128 or 256, by --arch", rich_help_panel=TRAINED)
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="In a word: facades", rich_help_panel=TRAINED)] = None,
+    source: Annotated[str | None, typer.Option(help="What goes in: label maps", rich_help_panel=TRAINED)] = None,
+    target: Annotated[str | None, typer.Option(help="What comes out: photographs", rich_help_panel=TRAINED)] = None,
+    licence: Annotated[str | None, typer.Option(help="Of the weights: their data's", rich_help_panel=TRAINED)] = None,
 ) -> None:
     """Export the best checkpoint of a run, with its card, and the card for people beside it.
 
     The file's name is the translator's: the one exported below is found, and named by its card, as `sepia`.
 
     translate-export runs/restore --out weights/sepia.onnx
+
+    translate-export --from-pytorch-cyclegan latest_net_G.pth --source horses --target zebras --out horse-to-zebra.onnx
     """
     with train_extra():
         from translate.export import ExportError
 
     console = Console(stderr=True)
+    words = {"task": task, "source": source, "target": target, "licence": licence}
+    about = {name: word for name, word in words.items() if word is not None}
     try:
-        written = export_run(run, out)
+        if weights is None:
+            if run is None or about or arch or norm or size or no_dropout or evaluate:
+                raise ValueError("give a run folder alone, or --from-pytorch-cyclegan FILE and what belongs to it (see --help)")
+            written = export_run(run, out)
+        elif run is not None:
+            raise ValueError(f"{run} and --from-pytorch-cyclegan {weights}: give one of them")
+        else:
+            told, path = export_weights(weights, out, about, arch, norm, not no_dropout, evaluate, size)
+            console.print(told, highlight=False, markup=False, soft_wrap=True)
+            written = [path]
     except (ValueError, OSError, ExportError) as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
@@ -44,19 +89,13 @@ def export_run(run: Path, out: Path | None = None) -> list[Path]:
 
     Raises `ValueError` where the folder holds nothing to export and `ExportError` where the gate refuses.
     """
-    from translate.export import export as write
-    from translate.modelcard import markdown
-    from translate.runtime.card import NAME, Card, Noise
-    from translate.training.checkpoint import load_generator, write_atomically
+    from translate.runtime.card import Card
+    from translate.training.checkpoint import load_generator
     from translate.training.recipe import Recipe
 
     if not (run / "recipe.toml").is_file():
         raise ValueError(f"{run} is no run folder: it holds no recipe.toml")
-    if out is not None and (out.suffix != ".onnx" or not NAME.fullmatch(out.stem)):
-        raise ValueError(
-            f"--out {out}: a translator is named by its file: up to 64 lower-case letters, digits, '.', '_' and '-' "
-            "(the first a letter or digit), and then .onnx"
-        )
+    _check_name(out)
     recipe = Recipe.load(run / "recipe.toml")
     if recipe.about is None:
         raise ValueError(f"{run} holds a generative system: it translates nothing, so there is no translator to export")
@@ -72,24 +111,100 @@ def export_run(run: Path, out: Path | None = None) -> list[Path]:
             path = path.with_stem(f"{path.stem}-back")
             about |= {"source": about["target"], "target": about["source"]}
         measured = {key: value for key, value in scores.items() if len(networks) == 1 or key.partition("/")[0] in (way, "cycle")}
-        reach, noise = getattr(network, "reach", None), getattr(network, "noise", None)
         card = Card(
             name=path.stem,
             **about,
-            reach=reach or 0,
-            stride=getattr(network, "stride", 1),
-            tiling="whole" if reach is None else "exact",
+            **_form(network),
             size=recipe.data.size,
-            noise=None if noise is None else Noise(**noise),
             metrics={name.removeprefix(f"{way}/"): round(value, 4) for name, value in measured.items()},
             test_set="the pictures that training held out for validation" if measured else "",
             recipe=recipe.model_dump(mode="json", exclude={"about", "start"}),
             seed=recipe.seed,
             commit=_commit(),
         )
-        written.append(write(network, card, path))
-        write_atomically(path.with_suffix(".md"), markdown(card))
+        written.append(_write(network, card, path))
     return written
+
+
+def export_weights(
+    weights: Path,
+    out: Path | None,
+    about: dict[str, str],
+    arch: str | None = None,
+    norm: str | None = None,
+    dropout: bool = True,
+    evaluate: bool = False,
+    size: int | None = None,
+) -> tuple[str, Path]:
+    """Exports a generator that the reference PyTorch implementation trained. Returns what was recognised, and the file.
+
+    Raises `ValueError` for weights that are no such generator's and `ExportError` where the gate refuses.
+    """
+    from translate import migrate
+    from translate.runtime.card import Card
+
+    if out is None:
+        raise ValueError("--out NAME.onnx is missing: it names the translator")
+    _check_name(out)
+    state = migrate.read(weights)
+    try:
+        layout = migrate.recognise(state, arch, norm)
+        network = migrate.generator(state, layout, dropout, evaluate)
+    except ValueError as error:
+        raise ValueError(f"{weights}: {error}") from error
+    form = _form(network)
+    way = "folded, with its running statistics" if evaluate else "with the picture's own statistics"
+    told = f"{weights}: {layout.arch}, {layout.norm} norm" + (f" {way}" if layout.norm == "batch" else "")
+    told += "; its dropout is the file's noise (--no-dropout leaves it out)" if form["noise"] else "; without dropout"
+    card = Card(
+        name=out.stem,
+        **{"task": "translation", "source": "pictures of one kind", "target": "pictures of another"} | about,
+        **form,
+        size=size or (128 if layout.arch in ("resnet_6blocks", "unet_128") else 256),
+        recipe={
+            "trained by": "the reference PyTorch implementation of CycleGAN and pix2pix",
+            "weights": weights.name,
+            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "arch": layout.arch,
+            "norm": layout.norm,
+            "dropout": bool(form["noise"]),
+            "eval": evaluate,
+        },
+    )
+    return told, _write(network, card, out)
+
+
+def _check_name(out: Path | None) -> None:
+    from translate.runtime.card import NAME
+
+    if out is not None and (out.suffix != ".onnx" or not NAME.fullmatch(out.stem)):
+        raise ValueError(
+            f"--out {out}: a translator is named by its file: up to 64 lower-case letters, digits, '.', '_' and '-' "
+            "(the first a letter or digit), and then .onnx"
+        )
+
+
+def _form(network: "nn.Module") -> dict[str, Any]:
+    """What a card says of the network itself."""
+    from translate.runtime.card import Noise
+
+    reach, noise = getattr(network, "reach", None), getattr(network, "noise", None)
+    return {
+        "reach": reach or 0,
+        "stride": getattr(network, "stride", 1),
+        "tiling": "whole" if reach is None else "exact",
+        "noise": None if noise is None else Noise(**noise),
+    }
+
+
+def _write(network: "nn.Module", card: "Card", path: Path) -> Path:
+    from translate.export import export as write
+    from translate.modelcard import markdown
+    from translate.training.checkpoint import write_atomically
+
+    write(network, card, path)
+    write_atomically(path.with_suffix(".md"), markdown(card))
+    return path
 
 
 def _commit() -> str:
