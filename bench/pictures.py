@@ -12,7 +12,8 @@ from PIL import Image
 
 import translate
 from translate.data.damage import Damage
-from translate.data.paired import pictures, read
+from translate.data.layouts import pictures
+from translate.data.paired import read
 
 GAP = 8
 

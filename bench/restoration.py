@@ -21,7 +21,9 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 import translate
 from translate.data.damage import gaussian_noise
-from translate.data.paired import find, pictures, read, split, spread, to_tensor
+from translate.data.layouts import pictures, spread
+from translate.data.paired import both, find, read
+from translate.data.pixels import to_tensor
 from translate.runtime.model import Model
 from translate.runtime.store import Store
 from translate.runtime.threads import usable_cpus
@@ -161,7 +163,7 @@ def _old_photographs(data: Path, limit: int) -> Iterator[Case]:
     options = Recipe.load("restore.toml").data
     sources = find(data, options.clean, options.pairs, options.overlays, options.holdout, options.target_first)
     for pair in sources.held_pairs[:limit]:
-        yield Case(*split(read(pair.source), read(pair.target) if pair.target else None, options.target_first, pair.source))
+        yield Case(*both(pair))
 
 
 def _jpeg(picture: Pixels, quality: int) -> Pixels:

@@ -13,7 +13,7 @@ SHIPPED = sorted(path.name for path in find("restore.toml").parent.glob("*.toml"
 def test_shipped_recipes_build_and_survive_a_round_trip(name: str, tmp_path: Path) -> None:
     recipe = Recipe.load(name, ["generator.width=2", "critic.network.width=2"])
     # CycleGAN's translators move before their critics, as in its authors' code
-    assert list(recipe.build().players)[0 if name == "cyclegan.toml" else -1] == "generator"
+    assert list(recipe.build().players)[0 if recipe.model.name == "cyclegan" else -1] == "generator"
     (tmp_path / "copy.toml").write_text(recipe.to_toml(), encoding="utf-8")
     assert Recipe.load(tmp_path / "copy.toml") == recipe
 
@@ -77,6 +77,37 @@ def test_equal_seeds_give_equal_weights() -> None:
     key = next(name for name, value in one.state_dict().items() if value.dim() == 4)
     assert one.state_dict()[key].equal(again.state_dict()[key])
     assert not one.state_dict()[key].equal(other.state_dict()[key])
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "ends", "judged"),
+    [
+        ("pix2pix", "3", [(3, 3)], [6]),
+        ("pix2pix", "[1, 3]", [(1, 3)], [4]),
+        ("cyclegan", "3", [(3, 3), (3, 3)], [3, 3]),
+        ("cyclegan", "[1, 3]", [(1, 3), (3, 1)], [1, 3]),
+        ("dualgan", "1", [(1, 1), (1, 1)], [1, 1]),
+    ],
+)
+def test_networks_take_and_give_the_channels_of_the_data(
+    name: str, channels: str, ends: list[tuple[int, int]], judged: list[int]
+) -> None:
+    recipe = Recipe.load(f"{name}.toml", [f"data.channels={channels}", "generator.width=2", "critic.network.width=2"])
+    model = recipe.build()
+    translators = list(model.translator.children()) if len(ends) == 2 else [model.translator]
+    assert [(network.channels, network.out_channels) for network in translators] == ends
+    critics = [model.D] if name == "pix2pix" else [model.D_X, model.D_Y] if name == "cyclegan" else [model.D_B, model.D_A]  # type: ignore[attr-defined]
+    assert [next(critic.parameters()).shape[1] for critic in critics] == judged
+    assert recipe.data.sides == ends[0]
+
+
+def test_channels_that_contradict_the_data_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"channels = 3, but by data\.channels it is 1: leave it out"):
+        Recipe.load("cyclegan.toml", ["data.channels=1", "generator.channels=3"])
+    with pytest.raises(ValueError, match="restorer translates RGB alone"):
+        Recipe.load("pix2pix.toml", ["data.channels=1", "generator={name='restorer'}"])
+    with pytest.raises(ValueError, match=r"data\.channels"):
+        Recipe.load("pix2pix.toml", ["data.channels=2"])
 
 
 def test_learning_rate_schedules() -> None:

@@ -58,16 +58,19 @@ class Part:
     def __bool__(self) -> bool:
         return bool(self.x or self.y)
 
+    def __iter__(self) -> Iterator[Sequence[View]]:
+        return iter((self.x, self.y))
+
     @property
     def lonely(self) -> list[View]:
         """Pictures without a partner of their name."""
-        mine, theirs = ({view.name for view in side} for side in (self.x, self.y))
+        mine, theirs = ({view.name for view in side} for side in self)
         return [view for view in (*self.x, *self.y) if view.name not in mine & theirs]
 
     @property
     def known(self) -> list[Pair]:
         """What is of one name on both sides. Raises `ValueError` where two pictures of a side share a name."""
-        sources, targets = (_by_name(side) for side in (self.x, self.y))
+        sources, targets = map(_by_name, self)
         return [Pair(sources[name], targets[name]) for name in sources if name in targets]
 
     def pairs(self) -> list[Pair]:

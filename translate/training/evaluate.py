@@ -29,7 +29,7 @@ class Judge(Protocol):
 
 
 class Paired(Protocol):
-    """One picture: x and y, `[1, 3, H, W]` in -1..1."""
+    """One picture: x and y, `[1, C, H, W]` in -1..1."""
 
     @property
     def x(self) -> Tensor: ...
@@ -61,7 +61,7 @@ class Translations:
         for pictures in self.sets.values():
             for picture in pictures[:2]:
                 shown = (picture.x.to(device), translate(network, picture.x.to(device)), picture.y.to(device))
-                strip = torch.cat([t[0, :, :320, :320] for t in shown], dim=2)
+                strip = torch.cat([t[0, :, :320, :320].expand(3, -1, -1) for t in shown], dim=2)
                 rows.append(((strip + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())
         width = max(row.shape[1] for row in rows)
         return np.concatenate([np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0))) for row in rows])
@@ -106,9 +106,10 @@ class BothWays:
             for picture in self.alone[:4]:
                 start = getattr(picture, side).to(device)
                 middle = translate(ways[there], start)
-                rows.append(torch.cat([start, middle, translate(ways[back], middle)], dim=3)[0])
-        shown = torch.cat(rows, dim=1)
-        return ((shown + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+                shown = (start, middle, translate(ways[back], middle))
+                rows.append(torch.cat([t[0].expand(3, -1, -1) for t in shown], dim=2))
+        sheet = torch.cat(rows, dim=1)
+        return ((sheet + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
 
 
 class _Turned(NamedTuple):

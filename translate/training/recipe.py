@@ -1,7 +1,7 @@
 """Recipe: everything that decides a training run, as TOML. Unknown keys are refused; every key can be set on the command line."""
 
 import difflib
-import json
+import inspect
 import math
 import tomllib
 from collections.abc import Sequence
@@ -19,10 +19,14 @@ from translate.gan.networks import NETWORKS
 from translate.gan.objectives import OBJECTIVES
 from translate.gan.stabilisers import STABILISERS
 from translate.models import MODELS, System
+from translate.training import toml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Depth = Literal[1, 3]
+TRANSLATED = ("paired", "aligned", "unpaired")
+"""Kinds of data that make translators."""
 
 
 class Section(BaseModel):
@@ -53,9 +57,9 @@ class About(Section):
 class Data(Section):
     """What is learned from. Folders are relative to `--data`; those that are missing are left out."""
 
-    kind: Literal["paired", "unpaired", "ring", "grid", "digits", "mnist"] = "paired"
-    """`paired` pictures, or two folders of `unpaired` ones; or samples for a generative system: a `ring` of 8 or a `grid` of
-    25 Gaussians, the `digits` of scikit-learn, `mnist` from `--data`."""
+    kind: Literal["paired", "aligned", "unpaired", "ring", "grid", "digits", "mnist"] = "paired"
+    """Photographs and `paired` damaged ones, `aligned` pairs of two kinds of pictures, or two kinds `unpaired`; or samples for a
+    generative system: a `ring` of 8 or a `grid` of 25 Gaussians, the `digits` of scikit-learn, `mnist` from `--data`."""
     clean: list[str] = []
     """Folders of clean photographs, damaged on the fly."""
     pairs: list[str] = []
@@ -63,11 +67,11 @@ class Data(Section):
     overlays: list[str] = []
     """Folders of RGBA marks."""
     target_first: bool = False
-    """Joined pictures show the target on the left."""
+    """The target is what comes first: the left half, the first folder, the first path of a line."""
     size: Count = 192
     """Side of the training crops, in pixels."""
     holdout: Share = 0.1
-    """Share of the files kept for validation."""
+    """Share of the files kept for validation, where no folder is."""
     upright: bool = False
     """Pairs are neither turned nor mirrored: their marks have a direction."""
     pair_share: Share = 0.4
@@ -76,22 +80,35 @@ class Data(Section):
     noise: Share = 0.2
     marked: Share = 0.3
 
+    # Aligned and unpaired
     source: str = ""
-    """Unpaired: the folder of pictures to translate from; empty: trainA, or A."""
+    """The folder of pictures to translate from; empty: recognised."""
     target: str = ""
-    """Unpaired: the folder of pictures to translate into; empty: trainB, or B."""
+    """The folder of pictures to translate into; empty: recognised."""
+    joined: bool = False
+    """Every picture holds source and target side by side, whatever its shape."""
+    channels: Depth | tuple[Depth, Depth] = 3
+    """1 for grey pictures; two numbers where source and target differ. Networks follow."""
     load: Count = 286
-    """Unpaired: the shorter side that pictures are scaled to, before crops are cut."""
+    """The shorter side that pictures are scaled to, before crops are cut."""
     mirror: bool = True
-    """Unpaired: half of the crops are mirrored."""
+    """Half of the crops are mirrored."""
+    turn: bool = False
+    """Crops are turned by quarters."""
+
+    @property
+    def sides(self) -> tuple[Depth, Depth]:
+        """Channels of source and target."""
+        return self.channels if isinstance(self.channels, tuple) else (self.channels, self.channels)
 
     @model_validator(mode="after")
     def _keys_of_its_kind(self) -> Self:
-        domains = ("source", "target", "load", "mirror")
+        domains = ("source", "target", "joined", "channels", "load", "mirror", "turn")
         shared = ("kind", "size", "holdout")
         own = {
             "paired": [name for name in type(self).model_fields if name not in domains],
-            "unpaired": [*shared, *domains],
+            "aligned": [*shared, "target_first", *domains],
+            "unpaired": [*shared, "target_first", *domains],
         }.get(self.kind, shared)
         changed = [
             name for name, key in type(self).model_fields.items() if name not in own and getattr(self, name) != key.default
@@ -176,7 +193,7 @@ class Recipe(Section):
             known(part.name, STABILISERS, "stabiliser")
         if self.encoder:
             known(self.encoder.name, NETWORKS, "encoder network")
-        if self.data.kind in ("paired", "unpaired") and self.about is None:
+        if self.data.kind in TRANSLATED and self.about is None:
             raise ValueError("a translator needs [about], which its file's card repeats")
         with torch.device("meta"):  # parts that do not fit are told now, and cost no memory
             self._assemble()
@@ -194,7 +211,7 @@ class Recipe(Section):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is no TOML file: {error}") from error
         for setting in settings:
-            lay_over(tree, setting)
+            toml.lay_over(tree, setting)
         try:
             return cls.model_validate(tree)
         except ValidationError as error:
@@ -207,9 +224,12 @@ class Recipe(Section):
         return self._assemble()
 
     def _assemble(self) -> System:
-        ways = range(getattr(MODELS[self.model.name], "ways", 1))  # a system of two translators has two of everything
-        adversaries = [self._adversary() for _ in ways]
-        networks = [_make(NETWORKS, self.generator) for _ in ways]
+        # A system of two translators has two of everything; the first critic judges pictures of the source
+        x, y = self.data.sides
+        both = getattr(MODELS[self.model.name], "ways", 1) == 2
+        adversaries = [self._adversary(seen) for seen in ((x, y) if both else (x + y,))]
+        ends = [(x, y), (y, x)] if both else [(x, y)]
+        networks = [self._network(self.generator, channels=first, out_channels=last) for first, last in ends]
         networks += [_make(NETWORKS, self.encoder)] if self.encoder else []
         model: System = _make(MODELS, self.model, *networks, *adversaries)
         for player in self.optimisers:
@@ -219,9 +239,20 @@ class Recipe(Section):
             raise ValueError(f"no [optimisers.{missing[0]}] for a player of model {self.model.name!r}")
         return model
 
-    def _adversary(self) -> Adversary:
+    def _network(self, part: Part, **channels: int) -> Any:
+        """A network, and where pictures are translated, one for the channels that the data has."""
+        takes = inspect.signature(NETWORKS[part.name]).parameters
+        fit = {key: count for key, count in channels.items() if key in takes and self.data.kind in TRANSLATED}
+        for key, count in fit.items():
+            if part.arguments.get(key, count) != count:
+                raise ValueError(f"{part.name}: {key} = {part.arguments[key]}, but by data.channels it is {count}: leave it out")
+        if "out_channels" in channels.keys() - takes.keys() and self.data.channels != 3:
+            raise ValueError(f"{part.name} translates RGB alone, but data.channels = {self.data.channels}")
+        return _make(NETWORKS, part, **fit)
+
+    def _adversary(self, channels: int) -> Adversary:
         return Adversary(
-            _make(NETWORKS, self.critic.network),
+            self._network(self.critic.network, channels=channels),
             _make(OBJECTIVES, self.critic.objective),
             _make(CONSTRAINTS, self.critic.constraint),
             [_make(STABILISERS, part) for part in self.critic.stabilisers],
@@ -229,7 +260,7 @@ class Recipe(Section):
 
     def to_toml(self) -> str:
         """The whole recipe, defaults included, as TOML that `load` reads back to the same recipe."""
-        return "\n".join(_toml(self.model_dump(mode="json"))) + "\n"
+        return toml.dump(self.model_dump(mode="json"))
 
 
 def find(path: str | Path) -> Path:
@@ -253,26 +284,9 @@ def known(name: str, choices: dict[str, Any], what: str) -> None:
         raise ValueError(f"unknown {what} {name!r}{hint}; choose from {', '.join(sorted(choices))}")
 
 
-def lay_over(tree: dict[str, Any], setting: str) -> None:
-    """Applies one `a.b=value`; the value is TOML, or a plain string where it is none."""
-    key, equals, text = setting.partition("=")
-    if not equals or not key.strip():
-        raise ValueError(f"--set {setting}: write key=value, such as --set data.size=256")
+def _make(choices: dict[str, Any], part: Part, *inputs: nn.Module, **settled: int) -> Any:
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    *parents, last = key.strip().split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise ValueError(f"--set {setting}: {parent} is a value, not a section")
-    tree[last] = value
-
-
-def _make(choices: dict[str, Any], part: Part, *inputs: nn.Module) -> Any:
-    try:
-        return choices[part.name](*inputs, **part.arguments)
+        return choices[part.name](*inputs, **settled | part.arguments)
     except TypeError as error:
         raise ValueError(f"{part.name} does not take these arguments: {str(error).rpartition('() ')[2]}") from error
 
@@ -288,17 +302,3 @@ def _explain(item: Any, section: type[BaseModel], told: Sequence[str]) -> str:
         section = next(kinds, Optimiser)
     near = difflib.get_close_matches(str(item["loc"][-1]), section.model_fields, 1)
     return f"{place}there is no such key" + (f" (did you mean {near[0]}?)" if near else "")
-
-
-def _toml(tree: dict[str, Any], prefix: str = "") -> list[str]:
-    # JSON's strings, numbers, booleans and lists are TOML's as well; tables are written differently, and there is no null.
-    lines, tables = [], []
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            tables += ["", f"[{prefix}{key}]", *_toml(value, f"{prefix}{key}.")]
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            for item in value:
-                tables += ["", f"[[{prefix}{key}]]", *_toml(item, f"{prefix}{key}.")]
-        elif value is not None:
-            lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
-    return lines + tables

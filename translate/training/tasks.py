@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from torch import nn
 from torch.utils.data import Dataset
 
-from translate.data import generative, paired, unpaired
+from translate.data import aligned, generative, layouts, paired, unpaired
 from translate.data.damage import Damage
+from translate.data.pixels import start_worker
 from translate.models import Generative, System
 from translate.training import fit
 from translate.training.evaluate import BothWays, Judge, Translations
@@ -30,7 +31,7 @@ class Restoration:
 
     recipe: Recipe
     sources: paired.Sources
-    start_worker: Callable[[int], None] | None = paired.start_worker
+    start_worker: Callable[[int], None] | None = start_worker
 
     @classmethod
     def find(cls, recipe: Recipe, folder: Path | None) -> "Restoration":
@@ -45,11 +46,7 @@ class Restoration:
         return str(self.sources)
 
     def check(self, model: System) -> None:
-        if isinstance(model, Generative):
-            raise ValueError("this model draws samples from noise: give it data of another kind than 'paired'")
-        if isinstance(model.translator, nn.ModuleDict):
-            raise ValueError("this model translates both ways without pairs: give it data of kind = 'unpaired'")
-        _fits(model.translator, self.recipe.data.size)
+        _one_way(model, self.recipe)
 
     def dataset(self) -> Dataset[Any]:
         data = self.recipe.data
@@ -60,18 +57,52 @@ class Restoration:
             pair_share=data.pair_share,
             transplant=data.transplant,
             upright=data.upright,
-            target_first=data.target_first,
             damage=self._damage(),
         )
         dataset.preload()
         return dataset
 
     def judge(self) -> Judge:
-        return Translations(paired.validation(self.sources, self.recipe.data.target_first))
+        return Translations(paired.validation(self.sources))
 
     def _damage(self) -> Damage:
         data = self.recipe.data
         return Damage(self.sources.overlays, data.untouched, data.noise, data.marked)
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Pairs of any two kinds of pictures."""
+
+    recipe: Recipe
+    pairs: aligned.Pairs
+    start_worker: Callable[[int], None] | None = start_worker
+
+    @classmethod
+    def find(cls, recipe: Recipe, folder: Path | None) -> "Aligned":
+        task = cls(recipe, aligned.find(*_recognised(recipe, folder), recipe.data.holdout))
+        task._samples()  # its sizes are checked now
+        return task
+
+    def __str__(self) -> str:
+        return str(self.pairs)
+
+    def check(self, model: System) -> None:
+        _one_way(model, self.recipe)
+
+    def dataset(self) -> Dataset[Any]:
+        samples = self._samples()
+        samples.preload()
+        return samples
+
+    def judge(self) -> Judge:
+        data = self.recipe.data
+        held = aligned.validation(self.pairs.held, data.size, data.sides)
+        return Translations({"val": held} if held else {})
+
+    def _samples(self) -> aligned.Aligned:
+        data = self.recipe.data
+        return aligned.Aligned(self.pairs.learned, data.size, data.load, data.mirror, data.turn, data.sides, self.recipe.seed)
 
 
 @dataclass(frozen=True)
@@ -80,14 +111,11 @@ class Domains:
 
     recipe: Recipe
     domains: unpaired.Domains
-    start_worker: Callable[[int], None] | None = paired.start_worker
+    start_worker: Callable[[int], None] | None = start_worker
 
     @classmethod
     def find(cls, recipe: Recipe, folder: Path | None) -> "Domains":
-        if folder is None:
-            raise ValueError(f"recipe {recipe.name} learns from pictures: say with --data DIR where they are")
-        data = recipe.data
-        task = cls(recipe, unpaired.find(folder, data.source, data.target, data.holdout))
+        task = cls(recipe, unpaired.find(*_recognised(recipe, folder), recipe.data.holdout))
         task._samples()  # its sizes are checked now
         return task
 
@@ -105,11 +133,12 @@ class Domains:
         return samples
 
     def judge(self) -> Judge:
-        return BothWays(*unpaired.validation(self.domains, self.recipe.data.size))
+        data = self.recipe.data
+        return BothWays(*unpaired.validation(self.domains, data.size, data.sides))
 
     def _samples(self) -> unpaired.Unpaired:
         data = self.recipe.data
-        return unpaired.Unpaired(self.domains, data.size, data.load, data.mirror, self.recipe.seed)
+        return unpaired.Unpaired(self.domains.learned, data.size, data.load, data.mirror, data.turn, data.sides, self.recipe.seed)
 
 
 @dataclass(frozen=True)
@@ -179,6 +208,7 @@ class Handwriting:
 
 TASKS: Mapping[str, Callable[[Recipe, Path | None], Task]] = {
     "paired": Restoration.find,
+    "aligned": Aligned.find,
     "unpaired": Domains.find,
     "ring": Points.ring,
     "grid": Points.grid,
@@ -190,6 +220,22 @@ TASKS: Mapping[str, Callable[[Recipe, Path | None], Task]] = {
 def find(recipe: Recipe, folder: Path | None) -> Task:
     """The task that `recipe.data` names, with its data found below `folder`. Raises `ValueError` where it is not there."""
     return TASKS[recipe.data.kind](recipe, folder)
+
+
+def _recognised(recipe: Recipe, folder: Path | None) -> tuple[Path, layouts.Layout]:
+    if folder is None:
+        raise ValueError(f"recipe {recipe.name} learns from pictures: say with --data DIR where they are")
+    data = recipe.data
+    return folder, layouts.recognise(folder, data.source, data.target, data.joined, data.target_first)
+
+
+def _one_way(model: System, recipe: Recipe) -> None:
+    """Raises `ValueError` unless the system is one translator, which fits the data."""
+    if isinstance(model, Generative):
+        raise ValueError(f"this model draws samples from noise: give it data of another kind than {recipe.data.kind!r}")
+    if isinstance(model.translator, nn.ModuleDict):
+        raise ValueError("this model translates both ways without pairs: give it data of kind = 'unpaired'")
+    _fits(model.translator, recipe.data.size)
 
 
 def _fits(network: nn.Module, size: int) -> None:
