@@ -6,7 +6,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize(("command", "arguments"), [("train", ["restore.toml"]), ("export", ["runs/mine"])])
+@pytest.mark.parametrize(
+    ("command", "arguments"), [("train", ["restore.toml"]), ("export", ["runs/mine"]), ("evaluate", ["restore", "pairs"])]
+)
 def test_a_missing_library_is_named_with_its_remedy(command: str, arguments: list[str]) -> None:
     code = (
         "import builtins, sys; real = builtins.__import__\n"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from translate.runtime.card import Card
+    from translate.training.recipe import Recipe
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -85,10 +86,12 @@ def export(
 def export_run(run: Path, out: Path | None = None) -> list[Path]:
     """Exports the best checkpoint of a run folder, with its measures in the card. `out` names the translator where it is given.
 
-    A system of two translators becomes two files, of which the second has the name of the first and `-back`.
+    A system of two translators becomes two files, of which the second has the name of the first and `-back`. The measures are
+    those of the test split, where the data has one with known targets, else those of validation, as the card says.
 
     Raises `ValueError` where the folder holds nothing to export and `ExportError` where the gate refuses.
     """
+    from translate.evaluation.tested import measure_test_split
     from translate.runtime.card import Card
     from translate.training.checkpoint import load_generator
     from translate.training.recipe import Recipe
@@ -116,14 +119,31 @@ def export_run(run: Path, out: Path | None = None) -> list[Path]:
             **about,
             **_form(network),
             size=recipe.data.size,
-            metrics={name.removeprefix(f"{way}/"): round(value, 4) for name, value in measured.items()},
-            test_set="the pictures that training held out for validation" if measured else "",
+            metrics={name.removeprefix(f"{way}/").removeprefix("val/"): round(value, 4) for name, value in measured.items()},
+            test_set=_validation(recipe) if measured else "",
             recipe=recipe.model_dump(mode="json", exclude={"about", "start"}),
             seed=recipe.seed,
             commit=_commit(),
         )
         written.append(_write(network, card, path))
+        measure_test_split(path, recipe, _data(run), back=way == "back")
     return written
+
+
+def _validation(recipe: "Recipe") -> str:
+    """What the measures of a run were taken on."""
+    size = recipe.data.size
+    how = f"resized to {size}×{size} (shorter side scaled, middle cut)"
+    if recipe.data.kind == "paired":
+        how = "in their own size, of large ones the middle"
+    return f"pictures that training held out for validation{' and chose the checkpoint by' if recipe.select else ''}, {how}"
+
+
+def _data(run: Path) -> Path | None:
+    """Where the run's pictures were."""
+    told = run / "data.json"
+    data = json.loads(told.read_text(encoding="utf-8"))["data"] if told.is_file() else None
+    return None if data is None else Path(data)
 
 
 def export_weights(

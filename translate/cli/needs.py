@@ -16,7 +16,7 @@ def train_extra() -> Iterator[None]:
         if (error.name or "").split(".")[0] in ("translate", "server"):
             raise
         sys.stderr.write(
-            f"error: training and export need packages that are not installed (no {error.name}): "
+            f"error: training, export and evaluation need packages that are not installed (no {error.name}): "
             "run `make venv` in a checkout, or pip install 'image-translate[train]'\n"
         )
         raise typer.Exit(1) from None

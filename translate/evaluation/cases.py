@@ -8,15 +8,13 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from translate.data.damage import gaussian_noise
 from translate.data.layouts import Pair, Part, View, pictures, recognise
-from translate.runtime.picture import Picture
+from translate.data.pixels import Pixels, middle, read, scaled, to_tensor
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 PREFERRED = ("test", "val", "train")
 """The split that is measured on, where none is named."""
 
@@ -78,7 +76,7 @@ class Cases:
                     f"{view.path} is translated into {width * self.scale}×{height * self.scale} pixels, but its target has "
                     f"{target.shape[1]}×{target.shape[0]}"
                 )
-            yield Case(view.name, source, None if target is None else to_tensor(target), self.labels.get(view.name))
+            yield Case(view.name, source, None if target is None else shown(target), self.labels.get(view.name))
 
     def _target(self, index: int, source: Pixels) -> Pixels | None:
         if self.noise is not None:
@@ -87,7 +85,7 @@ class Cases:
 
     def real(self) -> Iterator[Tensor]:
         for view in self.references:
-            yield to_tensor(fitted(read(view), self.size * self.scale, self.maps))
+            yield shown(fitted(read(view), self.size * self.scale, self.maps))
 
 
 def find(
@@ -96,6 +94,7 @@ def find(
     reference: Path | None = None,
     split: str = "",
     alone: bool = False,
+    folders: tuple[str, str] = ("", ""),
     joined: bool = False,
     target_first: bool = False,
     holdout: float = 0,
@@ -107,8 +106,9 @@ def find(
 ) -> Cases:
     """The cases in a folder of any layout that is trained from; or its pictures, beside a folder of real ones of the target.
 
-    `split` is `train`, `val` or `test`; where it is empty, the last of these that is there. `alone`: the folder holds sources
-    and nothing else. `holdout` keeps to what a training with this `data.holdout` left out; `limit` to the first so many.
+    `split` is `train`, `val` or `test`; where it is empty, the last of these that is there. `folders` names those of source and
+    target; `alone`: the folder holds sources and nothing else. `holdout` keeps to what a training with this `data.holdout` left
+    out; `limit` to the first so many.
     Raises `ValueError` where there is nothing to measure on.
     """
     name = "/".join(data.resolve().parts[-2:]).lstrip("/")
@@ -116,7 +116,7 @@ def find(
         part = Part(_views(data), _views(reference) if reference else [])
         paired = False
     else:
-        layout = recognise(data, joined=joined, target_first=target_first)
+        layout = recognise(data, *folders, joined=joined, target_first=target_first)
         chosen = split or next(found for found in PREFERRED if found in layout.splits)
         if chosen not in layout.splits:
             raise ValueError(f"{data} has no split {chosen!r}, but {', '.join(layout.splits)} ({layout.says})")
@@ -167,36 +167,21 @@ def classes(views: Sequence[View], file: Path | None = None) -> dict[str, int]:
     return found
 
 
-def read(view: View) -> Pixels:
-    """`[H, W, 3]` of 8 or 16 bits, upright. Raises what `Picture.open` raises."""
-    pixels = Picture.open(view.path).pixels
-    if view.half:
-        middle = pixels.shape[1] // 2
-        if not middle:
-            raise ValueError(f"{view.path} is one pixel wide: no two pictures side by side")
-        pixels = pixels[:, :middle] if view.half == "left" else pixels[:, middle : 2 * middle]
-    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
-
-
 def fitted(pixels: Pixels, size: int, nearest: bool = False) -> Pixels:
     """The middle square of `size` pixels, once the shorter side has been scaled to that. `nearest` mixes no colours."""
     if not size:
         return pixels
     height, width = pixels.shape[:2]
-    factor = size / min(height, width)
-    if factor != 1:
+    if nearest:
+        factor = size / min(height, width)
         side = (max(size, round(width * factor)), max(size, round(height * factor)))
-        smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC  # cubic alone would not smooth what it drops
-        how = cv2.INTER_NEAREST_EXACT if nearest else smooth
-        pixels = cv2.resize(pixels, side, interpolation=how)  # type: ignore[assignment]
-    top, left = ((side - size) // 2 for side in pixels.shape[:2])
-    return pixels[top : top + size, left : left + size]
+        pixels = np.asarray(cv2.resize(pixels, side, interpolation=cv2.INTER_NEAREST_EXACT), pixels.dtype)
+    return middle(scaled(pixels, size), size)
 
 
-def to_tensor(pixels: Pixels) -> Tensor:
+def shown(pixels: Pixels) -> Tensor:
     """`[H, W, 3]` of 8 or 16 bits to float32 `[1, 3, H, W]` in 0..1."""
-    scaled = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-    return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))[None]
+    return (to_tensor(pixels)[None] + 1) / 2
 
 
 def _views(folder: Path) -> list[View]:
@@ -206,4 +191,4 @@ def _views(folder: Path) -> list[View]:
 
 
 def _eight_bits(pixels: Pixels) -> NDArray[np.uint8]:
-    return pixels if pixels.dtype == np.uint8 else (pixels / 257).round().astype(np.uint8)  # type: ignore[return-value]
+    return pixels if pixels.dtype == np.uint8 else (pixels / 257).round().astype(np.uint8)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from translate.evaluation.cases import Case, Cases, to_tensor
+from translate.evaluation.cases import Case, Cases, shown
 from translate.evaluation.instruments import Instruments, Wanted, prepare
 from translate.metrics import Result, Score
 from translate.metrics.distance import Distance
@@ -100,9 +100,9 @@ def _run(
 ) -> dict[str, Score]:
     measures, diversity = instruments.measures, instruments.diversity
     for case in follow(cases):
-        drawn = [to_tensor(_translate(model, case.source, seed + k)) for k in range(samples)]
+        drawn = [shown(_translate(model, case.source, seed + k)) for k in range(samples)]
         for measure in measures:
-            measure.add(Result(case.name, to_tensor(case.source), drawn[0], case.target, case.label))
+            measure.add(Result(case.name, shown(case.source), drawn[0], case.target, case.label))
         if diversity:
             diversity.add(drawn)
     distances = [measure for measure in measures if isinstance(measure, Distance)]
