@@ -52,6 +52,13 @@ def test_the_error_of_kid_is_what_it_spreads_over_other_samples() -> None:
     assert 0.75 < np.mean(told) / np.std(found) < 1.35
 
 
+def test_the_error_of_kid_follows_from_smaller_subsets_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("translate.metrics.distance.LARGEST_SUBSET", 12)  # of 60, which spread √4 times as much
+    found = [whole(draw(2 * k, 60, shift=0.7), draw(2 * k + 1, 60)) for k in range(200)]
+    told = [kernel(draw(2 * k, 60, shift=0.7), draw(2 * k + 1, 60), subsets=60).error or 0 for k in range(30)]
+    assert 0.75 < np.mean(told) / np.std(found) < 1.5
+
+
 def test_unequal_counts_never_make_the_error_too_small() -> None:
     found = [whole(draw(2 * k, 24, shift=0.7), draw(2 * k + 1, 96)) for k in range(200)]
     told = [kernel(draw(2 * k, 24, shift=0.7), draw(2 * k + 1, 96), subsets=60).error or 0 for k in range(30)]
