@@ -8,7 +8,6 @@ Every kind of training, the audit and the evaluation find their pictures here. W
     a list of pairs, pairs.csv, or train.csv, val.csv, test.csv: two paths a line, and the split where there is a third cell
 """
 
-import csv
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ from typing import Literal, NamedTuple, TypeVar
 
 from PIL import Image
 
+from translate.data import lists
 from translate.runtime.picture import FORMATS
 from translate.runtime.plan import READ_ONLY
 
 SUFFIXES = frozenset({suffix for format in FORMATS.values() for suffix in format.suffixes} | READ_ONLY)
-LISTS = (".csv", ".tsv", ".txt")
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 RECOGNISED = (
     "trainA and trainB; A and B, or two folders of other names; train/A and train/B; joined pictures, twice as wide as high, "
@@ -31,6 +30,10 @@ PROBED = 16
 """Pictures whose shape tells whether all are joined ones."""
 
 Item = TypeVar("Item")
+
+
+class Unrecognised(ValueError):
+    """A folder with none of the layouts."""
 
 
 class View(NamedTuple):
@@ -113,7 +116,8 @@ def recognise(root: Path, source: str = "", target: str = "", joined: bool = Fal
     """The layout of a folder, or of a file that lists pairs.
 
     `source` and `target` name two folders in `root`; `joined` says that its pictures are joined ones, whatever their shape;
-    `target_first` exchanges the sides. Raises `ValueError`, which lists what is recognised, where nothing is.
+    `target_first` exchanges the sides. Raises `Unrecognised`, which lists the layouts, where there is none, and `ValueError`
+    where the folder is not what is told of it.
     """
     if bool(source) != bool(target):
         raise ValueError(f"data.source = {source!r} and data.target = {target!r}: give both folders or neither")
@@ -133,20 +137,25 @@ def recognise(root: Path, source: str = "", target: str = "", joined: bool = Fal
     else:
         found = _lists(root) or _two(root, "A", "B") or _only_two(root) or _joined(root, probe=True)
     if not found or not found.splits:
-        raise ValueError(f"{root}: {_why_not(root)}")
+        raise Unrecognised(f"{root}: {_why_not(root)}")
     return _exchanged(found) if target_first else found
 
 
 def pairs_in(folder: Path, target_first: bool = False) -> list[Pair]:
     """The pairs of a folder that is known to hold some: A and B in it, or else every picture below it a joined one."""
     both = [folder / side for side in ("A", "B")]
-    part = Part(*map(_views, both)) if all(map(Path.is_dir, both)) else _halves(folder)
+    part = Part(*map(views, both)) if all(map(Path.is_dir, both)) else _halves(folder)
     return [Pair(y, x) if target_first else Pair(x, y) for x, y in part.pairs()]
 
 
 def pictures(folder: Path) -> list[Path]:
     """Every picture below `folder`, sorted by path."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+
+
+def views(folder: Path) -> list[View]:
+    """Every picture below `folder`, named by its path there without the suffix."""
+    return [View(path, path.relative_to(folder).with_suffix("").as_posix()) for path in pictures(folder)]
 
 
 def is_held(name: str, share: float) -> bool:
@@ -165,12 +174,8 @@ def spread(items: Sequence[Item], limit: int) -> Sequence[Item]:
     return items[:: max(1, -(-len(items) // limit))]
 
 
-def _views(folder: Path) -> list[View]:
-    return [View(path, path.relative_to(folder).with_suffix("").as_posix()) for path in pictures(folder)]
-
-
 def _halves(folder: Path) -> Part:
-    whole = _views(folder)
+    whole = views(folder)
     return Part(*([view._replace(half=half) for view in whole] for half in ("left", "right")))
 
 
@@ -200,7 +205,7 @@ def _by_split(parts: dict[str, Part]) -> tuple[Part, Part, Part]:
 
 def _two(root: Path, x: str, y: str) -> Layout | None:
     def read(source: Path, target: Path) -> Part:
-        return Part(_views(source), _views(target))
+        return Part(views(source), views(target))
 
     shapes: dict[str, Callable[[str], tuple[Path, ...]]] = {
         "{0}" + x + " and {0}" + y: lambda split: (root / f"{split}{x}", root / f"{split}{y}"),
@@ -230,8 +235,8 @@ def _joined(root: Path, probe: bool = False) -> Layout | None:
     says = ", ".join(parts)
     if not parts and (not probe or next(_loose(root), None)):
         parts, says = {"train": _halves(root)}, "the folder"
-    views = [view for part in parts.values() for view in part.x]
-    if probe and not all(_is_double(view.path) for view in spread(views, PROBED)):
+    probed = [view for part in parts.values() for view in part.x]
+    if probe and not all(_is_double(view.path) for view in spread(probed, PROBED)):
         return None
     return Layout(f"joined pictures in {says}", *_by_split(parts), True)
 
@@ -245,7 +250,7 @@ def _is_double(path: Path) -> bool:
 
 
 def _lists(root: Path) -> Layout | None:
-    for suffix in LISTS:
+    for suffix in lists.SUFFIXES:
         found = {split: path for split in SPLITS if (path := root / f"{split}{suffix}").is_file()}
         if not found and (root / f"pairs{suffix}").is_file():
             found = {"": root / f"pairs{suffix}"}
@@ -257,35 +262,10 @@ def _lists(root: Path) -> Layout | None:
 def _listed(files: dict[str, Path]) -> Layout:
     lines: dict[str, list[Pair]] = {split: [] for split in SPLITS}
     for split, path in files.items():
-        for line, pair in _rows(path):
-            lines[split or line].append(pair)
+        for line in lists.read(path, SPLITS):
+            lines[split or line.split].append(Pair(View(line.source, line.name), View(line.target, line.name)))
     parts = {split: Part([pair.x for pair in pairs], [pair.y for pair in pairs]) for split, pairs in lines.items()}
     return Layout(f"pairs listed in {', '.join(path.name for path in files.values())}", *_by_split(parts), True)
-
-
-def _rows(path: Path) -> Iterator[tuple[str, Pair]]:
-    """Split and pair of each line. Raises `ValueError`, naming the line."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no list of pairs: text in UTF-8 is wanted, two paths a line ({error})") from error
-    rows = csv.reader(text.splitlines(), delimiter="\t" if "\t" in text else ",", skipinitialspace=True)
-    for number, cells in enumerate(rows, 1):
-        row = [cell.strip() for cell in cells]
-        if not any(row) or row[0].startswith("#"):
-            continue
-        where = f"{path}, line {number}"
-        if len(row) not in (2, 3):
-            raise ValueError(f"{where}: {len(row)} cells: write source, target and perhaps train, val or test")
-        if number == 1 and not any(Path(cell).suffix for cell in row):
-            continue  # a heading
-        split = next((name for name, names in SPLITS.items() if row[2:3] in ([], [""]) or row[2] in names), None)
-        if split is None:
-            raise ValueError(f"{where}: {row[2]!r} is no split: write train, val or test")
-        pair = Pair(*(View(path.parent / cell, Path(row[0]).with_suffix("").as_posix()) for cell in row[:2]))
-        if missing := next((view.path for view in pair if not view.path.is_file()), None):
-            raise ValueError(f"{where}: {missing} is not there; paths are relative to the list's folder")
-        yield split, pair
 
 
 def _exchanged(layout: Layout) -> Layout:

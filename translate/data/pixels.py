@@ -34,10 +34,14 @@ class Paired(NamedTuple):
     y: Tensor
 
 
-def decode(path: Path, channels: int = 3) -> Pixels:
-    """A file's picture, turned as its EXIF says, with its own 8 or 16 bits. Raises `ValueError` naming the file."""
+def decode(path: Path, channels: int | None = 3) -> Pixels:
+    """A file's picture, turned as its EXIF says, with its own 8 or 16 bits, and its own channels where none are asked for.
+
+    Raises `ValueError` naming the file.
+    """
     try:
-        return to_channels(Picture.open(path).pixels, channels)
+        pixels = Picture.open(path).pixels
+        return pixels if channels is None else to_channels(pixels, channels)
     except (TranslateError, OSError) as error:
         raise ValueError(f"{path} cannot be read as a picture: {error}") from error
 
@@ -89,19 +93,20 @@ def to_channels(pixels: Pixels, channels: int) -> Pixels:
     return grey.astype(pixels.dtype)
 
 
-def scaled(pixels: Pixels, shorter: int) -> Pixels:
-    """The picture with its shorter side of so many pixels."""
+def scaled(pixels: Pixels, shorter: int, how: int | None = None) -> Pixels:
+    """The picture with its shorter side of so many pixels; `how` as in `resized`."""
     height, width = pixels.shape[:2]
     factor = shorter / min(height, width)
-    return resized(pixels, max(shorter, round(width * factor)), max(shorter, round(height * factor)))
+    return resized(pixels, max(shorter, round(width * factor)), max(shorter, round(height * factor)), how)
 
 
-def resized(pixels: Pixels, width: int, height: int) -> Pixels:
-    """The picture in another size, of the same depth."""
+def resized(pixels: Pixels, width: int, height: int, how: int | None = None) -> Pixels:
+    """The picture in another size, of the same depth. `how` is OpenCV's; by default areas are averaged, or cubics laid."""
     if pixels.shape[:2] == (height, width):
         return pixels
-    shrinks = width * height < pixels.shape[0] * pixels.shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC  # cubic alone would not smooth what it drops
+    if how is None:
+        shrinks = width * height < pixels.shape[0] * pixels.shape[1]
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC  # cubic alone would not smooth what it drops
     result = cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=how)
     return np.asarray(result, pixels.dtype).reshape(height, width, -1)
 
