@@ -57,7 +57,7 @@ def evaluate(
 
     translate-eval daisy-to-sunflower daisies/ --reference sunflowers/ --size 128 --features flowers.onnx
 
-    translate-eval facades-to-labels facades/ --target-first --palette facades --samples 4
+    translate-eval facades-to-labels facades/ --palette facades --samples 4
     """
     with train_extra():
         from translate.evaluation.cases import find
