@@ -38,6 +38,14 @@ def test_terms_are_weighted() -> None:
     )
 
 
+def test_the_critic_s_loss_is_weighted() -> None:
+    """pix2pix halves it."""
+    pictures = batch()
+    whole, half = make(), make(critic=0.5)
+    losses = [model.losses("critic", pictures, model(pictures))["critic"].item() for model in (whole, half)]
+    assert losses[1] == pytest.approx(losses[0] / 2, rel=1e-6)
+
+
 def test_the_gradient_term_sees_edges_and_not_brightness() -> None:
     y = torch.rand(1, 3, 8, 8)
     assert gradient_difference(y + 0.3, y).item() == pytest.approx(0, abs=1e-6)
@@ -82,6 +90,8 @@ def test_without_adversarial_weight_nobody_trains_a_critic() -> None:
 def test_refuses_a_loss_of_nothing() -> None:
     with pytest.raises(ValueError, match="not all 0"):
         make(l1=0, gradient=0, adversarial=0)
+    with pytest.raises(ValueError, match="critic's weight"):
+        make(critic=0)
 
 
 def test_is_offered_by_name() -> None:

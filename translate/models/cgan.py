@@ -33,18 +33,31 @@ class Out(NamedTuple):
 
 
 class CGAN(nn.Module):
-    """Paired translator. With `adversarial` 0 there is no critic to train and the generator learns by regression alone."""
+    """Paired translator. With `adversarial` 0 there is no critic to train and the generator learns by regression alone.
+
+    `critic` weighs what the critic minimises: pix2pix halves it (section 3.3), which Adam all but undoes.
+    """
 
     def __init__(
-        self, G: nn.Module, D: Adversary, l1: float = 100, gradient: float = 0, psnr: float = 0, adversarial: float = 1
+        self,
+        G: nn.Module,
+        D: Adversary,
+        l1: float = 100,
+        gradient: float = 0,
+        psnr: float = 0,
+        adversarial: float = 1,
+        critic: float = 1,
     ) -> None:
         super().__init__()
         weights = (l1, gradient, psnr, adversarial)
         if min(weights) < 0 or sum(weights) == 0:
             raise ValueError(f"cgan: weights must be ≥ 0 and not all 0: {l1=}, {gradient=}, {psnr=}, {adversarial=}")
+        if critic <= 0:
+            raise ValueError(f"cgan: the critic's weight must be > 0, not {critic}")
         self.G = G
         self.D = D
         self.l1, self.gradient, self.psnr, self.adversarial = weights
+        self.critic = critic
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -64,7 +77,7 @@ class CGAN(nn.Module):
         return self._critic(batch, out) if player == "critic" else self._generator(batch, out)
 
     def _critic(self, batch: Batch, out: Out) -> dict[str, Tensor]:
-        return self.D.critic(batch.y, out.fake, condition=batch.x)
+        return {name: self.critic * term for name, term in self.D.critic(batch.y, out.fake, condition=batch.x).items()}
 
     def _generator(self, batch: Batch, out: Out) -> dict[str, Tensor]:
         terms = {}

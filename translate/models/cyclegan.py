@@ -94,5 +94,6 @@ class CycleGAN(nn.Module):
         return terms
 
     def _critic(self, batch: Batch, out: Out) -> dict[str, Tensor]:
-        fake_x, fake_y = self.pool_x(out.fake_x.detach()), self.pool_y(out.fake_y.detach())
+        # The pools draw in the order of the authors' code, so that a training can be compared with theirs step by step.
+        fake_y, fake_x = self.pool_y(out.fake_y.detach()), self.pool_x(out.fake_x.detach())
         return named("x", self.D_X.critic(batch.x, fake_x)) | named("y", self.D_Y.critic(batch.y, fake_y))
