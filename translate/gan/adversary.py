@@ -106,7 +106,11 @@ class Adversary(nn.Module):
     def _score(self, condition: Tensor | None) -> Callable[[Tensor], Tensor]:
         # A penalty differentiates this with respect to the sample alone: the condition is none of its business.
         # Scores in bfloat16 would lose the digits by which a good critic tells two samples apart.
-        return lambda x: self.network(x if condition is None else join(condition, x)).float()
+        def score(x: Tensor) -> Tensor:
+            given = self.network(x if condition is None else join(condition, x))
+            return given.to(torch.promote_types(given.dtype, torch.float32))
+
+        return score
 
     def _noisy(self, x: Tensor) -> Tensor:
         return x if self.noise is None else self.noise(x, int(self.step))

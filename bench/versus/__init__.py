@@ -1,0 +1,1 @@
+"""The reference PyTorch implementation and ours, trained side by side."""
