@@ -122,11 +122,12 @@ def generator(state: State, layout: Layout, dropout: bool = True, evaluate: bool
         dropout=dropout and not evaluate,
     )
     _check(state, layout, network)
-    _load(network, layout, state)
+    load(network, layout, state)
     return _by_sample(network) if layout.norm == "batch" and not evaluate else network
 
 
-def _load(network: nn.Module, layout: Layout, state: State) -> None:
+def load(network: nn.Module, layout: Layout, state: State) -> None:
+    """Copies the weights of a state dict that is known to fit into a network that `build` made."""
     for place, convolution, norm in pairs(network, layout):
         weight, bias = _ordered(state[f"{place.convolution}.weight"], place), state.get(f"{place.convolution}.bias")
         scale_shift = [state[f"{place.norm}.{name}"] for name in _AFFINE] if place.norm and layout.norm == "batch" else []
