@@ -4,7 +4,7 @@ import copy
 import os
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,19 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from translate.runtime.card import LUMINANCE, METADATA_KEY, Card
+from translate.gan.networks.statistics import PictureNorm, Tape, on_tape
+from translate.runtime.card import LUMINANCE, METADATA_KEY, STAGES_KEY, Card
+from translate.stages import plan
 
 OPSET = 18
 TOLERANCE = 2e-4
 """Largest difference from PyTorch that is let through, on values in 0..1: a twentieth of an 8-bit step."""
 SIZES: Sequence[tuple[int, int, int]] = ((1, 1, 1), (1, 1, 37), (3, 7, 5), (1, 16, 16), (3, 33, 65), (1, 96, 64), (1, 127, 130))
 """Batch, height and width of the pictures of the parity gate."""
+
+
+MOST_REACH = 448
+"""Pixels of context beyond which tiles would be mostly overlap: such a network is given whole pictures."""
 
 
 class ExportError(Exception):
@@ -33,11 +39,15 @@ class Translator(nn.Module):
     A network of grey pictures says so by `channels` or `out_channels` of 1: it sees the luminance, and its answer is repeated.
     """
 
-    def __init__(self, network: nn.Module, stride: int, scale: int = 1) -> None:
+    def __init__(self, network: nn.Module, stride: int, scale: int = 1, tape: Tape | None = None) -> None:
         super().__init__()
-        self.network, self.stride, self.scale = network, stride, scale
+        self.network, self.stride, self.scale, self.tape = network, stride, scale, tape
 
-    def forward(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self, image: Tensor, noise: Tensor | None = None, statistics: Tensor | None = None, given: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        if self.tape is not None:
+            self.tape.start(statistics, given)
         height, width = image.shape[1], image.shape[2]
         if getattr(self.network, "channels", 3) == 1:
             image = image @ torch.tensor(LUMINANCE)[:, None]
@@ -48,7 +58,8 @@ class Translator(nn.Module):
         y = y[:, :, : height * self.scale, : width * self.scale]
         if getattr(self.network, "out_channels", 3) == 1:
             y = y.expand(-1, 3, -1, -1)
-        return (y.permute(0, 2, 3, 1) / 2 + 0.5).clamp(0, 1)
+        translated = (y.permute(0, 2, 3, 1) / 2 + 0.5).clamp(0, 1)
+        return (translated,) if self.tape is None else (translated, torch.cat(self.tape.own, 1))
 
     def _noise(self, noise: Tensor, x: Tensor) -> Tensor:
         """`[N, ⌈H / every⌉, ⌈W / every⌉, channels]`, channels first and with its border repeated as that of the picture is."""
@@ -61,17 +72,30 @@ class Translator(nn.Module):
         return noise.permute(0, 3, 1, 2).index_select(2, rows).index_select(3, columns)
 
 
+def tiling(network: nn.Module) -> str:
+    """How pictures may be cut for `network`, in the card's words."""
+    reach = getattr(network, "reach", None)
+    if reach is None or reach > MOST_REACH:
+        return "whole"
+    return "exact" if on_tape(copy.deepcopy(network)) is None else "statistics"
+
+
 def export(network: nn.Module, card: Card, path: Path) -> Path:
     """Writes `network` and its card to `path`, atomically.
 
     Before that, ONNX Runtime must agree with PyTorch within `TOLERANCE` on every one of `SIZES` (but the single pixel, where
-    the network uses statistics of the picture), and for `exact` tiling the network must keep what the card says of `reach`
-    and `stride`. Raises `ExportError` otherwise; nothing is written.
+    the network uses statistics of the picture), with its own and with given statistics, and unless the picture has to be whole
+    the network must keep what the card says of `reach` and `stride`. Raises `ExportError` otherwise; nothing is written.
     """
     network = copy.deepcopy(network).cpu().float().eval().to(memory_format=torch.contiguous_format)
-    if card.tiling == "exact":
-        check_reach(network, card.reach, card.stride, card.scale)
-    translator = Translator(network, card.stride, card.scale).eval()
+    tape = on_tape(network) if card.tiling == "statistics" else None
+    if card.tiling == "statistics" and tape is None:
+        raise ExportError(
+            "the card says tiling 'statistics', but no norm takes any of the picture channel by channel: say 'exact'"
+        )
+    if card.tiling != "whole":
+        check_reach(network, card.reach, card.stride, card.scale, tape)
+    translator = Translator(network, card.stride, card.scale, tape).eval()
     model = _trace(translator, card).SerializeToString()
     # A picture of one pixel is constant: statistics of the picture would blow up the last bit of rounding
     check_parity(translator, model, SIZES if card.tiling == "exact" else SIZES[1:])
@@ -94,32 +118,45 @@ def export(network: nn.Module, card: Card, path: Path) -> Path:
 def check_parity(translator: nn.Module, model: bytes, sizes: Sequence[tuple[int, int, int]] = SIZES) -> float:
     """The largest difference between ONNX Runtime and PyTorch over `sizes`. Raises `ExportError` above `TOLERANCE`."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    rng = np.random.default_rng(0)
     worst = 0.0
     for batch, height, width in sizes:
-        given = {"image": rng.random((batch, height, width, 3), dtype=np.float32)}
-        if (noise := getattr(translator.network, "noise", None)) is not None:
-            shape = (batch, -(-height // noise["every"]), -(-width // noise["every"]), noise["channels"])
-            given["noise"] = rng.random(shape, dtype=np.float32) * 2 - 1
-        with torch.no_grad():
-            wanted = translator(*map(torch.from_numpy, given.values())).numpy()
-        (got,) = session.run(["translated"], given)
-        if got.shape != wanted.shape:
-            raise ExportError(f"at {batch}×{height}×{width} ONNX Runtime gives {got.shape}, PyTorch {wanted.shape}")
-        difference = float(np.abs(got - wanted).max())
-        if not difference <= TOLERANCE:  # NaN does not pass either
-            raise ExportError(
-                f"at {batch}×{height}×{width} ONNX Runtime differs from PyTorch by {difference:.2g} (> {TOLERANCE})"
-            )
-        worst = max(worst, difference)
+        where = f"at {batch}×{height}×{width}"
+        for feeds in _examples(translator, batch, height, width):
+            with torch.no_grad():
+                wanted = translator(**{name: torch.from_numpy(value) for name, value in feeds.items()})
+            for got, tensor in zip(session.run(None, feeds), wanted, strict=True):
+                if got.shape != tensor.shape:
+                    raise ExportError(f"{where} ONNX Runtime gives {got.shape}, PyTorch {tuple(tensor.shape)}")
+                # Statistics may be large
+                difference = float((np.abs(got - tensor.numpy()) / np.maximum(1, np.abs(got))).max())
+                if not difference <= TOLERANCE:  # NaN does not pass either
+                    raise ExportError(f"{where} ONNX Runtime differs from PyTorch by {difference:.2g} (> {TOLERANCE})")
+                worst = max(worst, difference)
     return worst
 
 
+def _examples(translator: Any, batch: int, height: int, width: int) -> Iterator[dict[str, Any]]:
+    """Random inputs of that size; for a network on tape, without and with given statistics."""
+    rng = np.random.default_rng(0)
+    feeds: dict[str, Any] = {"image": rng.random((batch, height, width, 3), dtype=np.float32)}
+    if (noise := getattr(translator.network, "noise", None)) is not None:
+        shape = (batch, -(-height // noise["every"]), -(-width // noise["every"]), noise["channels"])
+        feeds["noise"] = rng.random(shape, dtype=np.float32) * 2 - 1
+    if translator.tape is None:
+        yield feeds
+        return
+    count = sum(part.channels for part in translator.network.modules() if isinstance(part, PictureNorm))
+    statistics = rng.random((1, count, 2), dtype=np.float32) + 0.1
+    for given in (0, 1):
+        yield feeds | {"statistics": statistics, "given": np.array(given, np.float32)}
+
+
 @torch.no_grad()
-def check_reach(network: nn.Module, reach: int, stride: int, scale: int = 1) -> None:
+def check_reach(network: nn.Module, reach: int, stride: int, scale: int = 1, tape: Tape | None = None) -> None:
     """Changes everything farther than `reach` from one cell of `stride`² pixels; the cell must come out the same.
 
-    Raises `ExportError` where it does not, or where a shift by `stride` changes the cell.
+    A network on tape is given the statistics of the first picture for all of them. Of noise, nothing is dropped. Raises
+    `ExportError` where the cell does not, or where a shift by `stride` changes it.
     """
     margin = -(-reach // stride) * stride
     side = 2 * margin + 3 * stride
@@ -130,9 +167,20 @@ def check_reach(network: nn.Module, reach: int, stride: int, scale: int = 1) -> 
     near = slice(cell.start - reach, cell.stop + reach)
     other[..., near, near] = one[..., near, near]
 
+    given = [one]
+    if (noise := getattr(network, "noise", None)) is not None:
+        given.append(torch.ones(1, noise["channels"], side // noise["every"], side // noise["every"]))
+    statistics = None
+    if tape is not None:
+        tape.start()
+        network(*given)
+        statistics = torch.cat(tape.own, 1)
+
     def at(picture: Tensor, place: slice) -> Tensor:
         enlarged = slice(place.start * scale, place.stop * scale)
-        return network(picture)[..., enlarged, enlarged]
+        if tape is not None:
+            tape.start(statistics, torch.ones(()))
+        return network(picture, *given[1:])[..., enlarged, enlarged]
 
     wanted = at(one, cell)
     if not torch.allclose(at(other, cell), wanted, atol=TOLERANCE):
@@ -146,19 +194,16 @@ def check_reach(network: nn.Module, reach: int, stride: int, scale: int = 1) -> 
 def _trace(translator: Translator, card: Card) -> onnx.ModelProto:
     side = 2 * card.stride + 1
     dynamic = dict.fromkeys(range(3), torch.export.Dim.DYNAMIC)
-    given = {"image": torch.rand(2, side, side + 1, 3)}
-    if card.noise is not None:
-        rows, columns = (-(-length // card.noise.every) for length in (side, side + 1))
-        given["noise"] = torch.rand(2, rows, columns, card.noise.channels) * 2 - 1
+    example = next(_examples(translator, 2, side, side + 1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own internals
         try:
             program = torch.onnx.export(
                 translator,
-                tuple(given.values()),
-                input_names=list(given),
-                output_names=["translated"],
-                dynamic_shapes=(dynamic,) * len(given),
+                kwargs={name: torch.from_numpy(value) for name, value in example.items()},
+                input_names=list(example),
+                output_names=["translated"] if translator.tape is None else ["translated", "own"],
+                dynamic_shapes={name: dynamic if name in ("image", "noise") else {} for name in example},
                 opset_version=OPSET,
                 dynamo=True,
                 verbose=False,
@@ -168,11 +213,18 @@ def _trace(translator: Translator, card: Card) -> onnx.ModelProto:
     if program is None:
         raise ExportError("the ONNX exporter returned nothing")
     model = program.model_proto
-    inputs = zip(model.graph.input, ("NHW", ("N", "H_noise", "W_noise")), strict=False)
-    for value, names in (*inputs, (model.graph.output[0], ("N", "H_out", "W_out"))):
-        for dimension, dim_name in zip(value.type.tensor_type.shape.dim, names, strict=False):
+    names = {"image": "NHW", "noise": ("N", "H_noise", "W_noise"), "translated": ("N", "H_out", "W_out"), "own": "N"}
+    for value in (*model.graph.input, *model.graph.output):
+        for dimension, dim_name in zip(value.type.tensor_type.shape.dim, names.get(value.name, ()), strict=False):
             dimension.dim_param = dim_name
-    entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, card.model_dump_json()
+    contents = {METADATA_KEY: card.model_dump_json()}
+    if translator.tape is not None:
+        try:
+            contents[STAGES_KEY] = plan(model, card).model_dump_json()
+        except ValueError as error:
+            raise ExportError(f"the statistics of this network cannot be taken in tiles: {error}") from error
+    for key, content in contents.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, content
     onnx.checker.check_model(model)
     return model

@@ -1,20 +1,21 @@
 """Model: a translator, ready to run. Picture in, picture out, at bounded memory."""
 
 from collections.abc import Callable
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 from threading import Semaphore
 from typing import BinaryIO, Self, TypeAlias, overload
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 from PIL import Image
 
-from translate.runtime.card import LUMINANCE, Card
-from translate.runtime.errors import DeviceUnavailable, InvalidModel, PictureTooLarge, TranslationFailed
+from translate.runtime.card import LUMINANCE, Card, read_stages
+from translate.runtime.errors import InvalidModel, PictureTooLarge, TranslationFailed
 from translate.runtime.noise import draw, draw_seed
 from translate.runtime.picture import Picture
+from translate.runtime.sessions import quiet_options, refuse_two_runtimes, session, start
+from translate.runtime.statistics import Feeds, Floats, Statistics, to_floats
 from translate.runtime.threads import usable_cpus
 from translate.runtime.tiles import Grid, Pixels, Span, side_beside
 
@@ -22,20 +23,19 @@ __all__ = ["WHOLE_LIMIT", "Model", "draw_seed", "read_card"]
 
 Source: TypeAlias = Picture | str | Path | bytes | BinaryIO
 Progress = Callable[[int, int], None]
-Floats = npt.NDArray[np.float32]
 
 WHOLE_LIMIT = 2048 * 2048
 """Most pixels of a picture that a model with `tiling` `whole` is given; it may need a kilobyte or more for each."""
-
-_LUMINANCE = np.array(LUMINANCE, dtype=np.float32)
 
 
 class Model:
     """An exported translator: an ONNX Runtime session, its `card`, and tiles. Several threads may share one."""
 
-    def __init__(self, session: ort.InferenceSession, card: Card, at_once: int = 1) -> None:
+    def __init__(self, session: ort.InferenceSession, card: Card, at_once: int = 1, statistics: Statistics | None = None) -> None:
         self.card = card
         self._session = session
+        self._statistics = statistics
+        self._unmeasured = statistics.none if statistics else {}
         # More tiles at once than there are CPUs for them would be no faster, and each takes up to 0.7 GB
         self._turns = Semaphore(at_once)
 
@@ -47,12 +47,18 @@ class Model:
         that this process may use; so many tiles are worked on at once as there are CPUs for. Raises `InvalidModel` if the file
         is no translator, and `DeviceUnavailable` if the device is not to be had: a model never runs elsewhere than it was told.
         """
-        _refuse_two_runtimes()
+        refuse_two_runtimes()
         cpus = usable_cpus()
-        session = _start(Path(path), device, threads or cpus)
-        card = Card.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
-        _check_signature(session, card, str(path))
-        return cls(session, card, at_once=max(1, cpus // (threads or cpus)))
+        opened = start(Path(path), device, threads or cpus)
+        contents = opened.get_modelmeta().custom_metadata_map
+        card = Card.from_metadata(contents, str(path))
+        _check_signature(opened, card, str(path))
+        statistics = None
+        if card.tiling == "statistics":
+            part = partial(start, device=device, threads=threads or cpus)
+            count = next(value.shape[1] for value in opened.get_inputs() if value.name == "statistics")
+            statistics = Statistics(Path(path).read_bytes(), read_stages(contents, str(path)), card.stride, count, part)
+        return cls(opened, card, at_once=max(1, cpus // (threads or cpus)), statistics=statistics)
 
     @overload
     def __call__(
@@ -115,20 +121,35 @@ class Model:
         grid = self._grid(picture.height, picture.width, source.nbytes)
         target = source if in_place else np.empty((picture.height * scale, picture.width * scale, source.shape[2]), source.dtype)
         seed = draw_seed() if seed is None else seed
-        for done, (row, column, window) in enumerate(grid.windows(source), start=1):
-            last_of_many = 1 < done == len(grid)
-            kept = self._run(window, row, column, seed, free_memory=last_of_many)[_kept(row, scale), _kept(column, scale)]
-            if not np.isfinite(kept).all():
-                raise TranslationFailed(f"{self.card.name} computed values that are no numbers: its weights are damaged")
+        given = self._unmeasured
+        total, done = len(grid), 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            if progress is not None:
+                progress(done, total)
+
+        if self._statistics is not None and len(grid) > 1:
+            side = self._side(source.nbytes)
+            total += self._statistics.steps(picture.height, picture.width, side)
+            noise = partial(self._noise, seed)
+            given = self._statistics.measure(source, side, noise, self._run, step)
+            self._refuse_no_numbers(given["statistics"])
+        for row, column, window in grid.windows(source):
+            last_of_many = 1 < total == done + 1
+            feeds = {"image": to_floats(window), **self._noise(seed, row, column), **given}
+            translated = self._translated(feeds, row, column, free_memory=last_of_many)
+            kept = translated[_kept(row, scale), _kept(column, scale)]
+            self._refuse_no_numbers(kept)
             original = window[_kept(row, 1), _kept(column, 1)] if amount < 1 else None
             target[_core(row, scale), _core(column, scale)] = _to_pixels(kept, source, original, amount)
-            if progress is not None:
-                progress(done, len(grid))
+            step()
         return picture.with_pixels(target, alpha=_enlarge(picture.alpha, scale))
 
     def _grid(self, height: int, width: int, nbytes: int) -> Grid:
-        if self.card.tiling == "exact":
-            return Grid.cut(height, width, reach=self.card.reach, stride=self.card.stride, side=side_beside(nbytes))
+        if self.card.tiling != "whole":
+            return Grid.cut(height, width, reach=self.card.reach, stride=self.card.stride, side=self._side(nbytes))
         if height * width > WHOLE_LIMIT:
             raise PictureTooLarge(
                 f"{self.card.name} must see a picture in one piece, and takes at most {WHOLE_LIMIT / 1e6:.1f} megapixels; "
@@ -136,24 +157,20 @@ class Model:
             )
         return Grid.whole(height, width)
 
-    def _run(self, window: Pixels, row: Span, column: Span, seed: int, *, free_memory: bool) -> Floats:
+    def _side(self, nbytes: int) -> int:
+        """Of the tiles of a picture that takes so many bytes."""
+        return side_beside(nbytes) if self._statistics is None else side_beside(nbytes, self._statistics.bytes_per_pixel)
+
+    def _noise(self, seed: int, row: Span, column: Span) -> Feeds:
+        if self.card.noise is None:
+            return {}
+        every = self.card.noise.every
+        rows, columns = (range(axis.start // every, -(-axis.stop // every)) for axis in (row, column))
+        return {"noise": draw(self.card.noise, seed, rows, columns)}
+
+    def _translated(self, feeds: Feeds, row: Span, column: Span, *, free_memory: bool) -> Floats:
         """The network's answer to one tile: float32 `[s·H, s·W, 3]`."""
-        options = ort.RunOptions()
-        if free_memory:
-            # Encoding a large picture needs memory itself; small pictures follow one another faster without this
-            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        image = window.astype(np.float32)
-        image /= np.iinfo(window.dtype).max
-        feeds = {"image": np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))[None]}
-        if self.card.noise is not None:
-            every = self.card.noise.every
-            rows, columns = (range(axis.start // every, -(-axis.stop // every)) for axis in (row, column))
-            feeds["noise"] = draw(self.card.noise, seed, rows, columns)
-        try:
-            with self._turns:
-                (translated,) = self._session.run(["translated"], feeds, options)
-        except Exception as error:  # the runtime's errors have no common base
-            raise TranslationFailed(f"{self.card.name} failed on a tile of {len(column)} x {len(row)} pixels: {error}") from error
+        (translated,) = self._run(self._session, ["translated"], feeds, free_memory)
         expected = (1, len(row) * self.card.scale, len(column) * self.card.scale, 3)
         if translated.shape != expected:
             raise InvalidModel(
@@ -162,13 +179,30 @@ class Model:
         result: Floats = translated[0]
         return result
 
+    def _run(self, session: ort.InferenceSession, targets: list[str], feeds: Feeds, free_memory: bool = False) -> list[Floats]:
+        options = ort.RunOptions()
+        if free_memory:
+            # Encoding a large picture needs memory itself; small pictures follow one another faster without this
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        try:
+            with self._turns:
+                answers: list[Floats] = session.run(targets, feeds, options)
+        except Exception as error:  # the runtime's errors have no common base
+            sizes = ", ".join(f"{name} {feed.shape}" for name, feed in feeds.items())
+            raise TranslationFailed(f"{self.card.name} failed on a tile, {sizes}: {error}") from error
+        return answers
+
+    def _refuse_no_numbers(self, values: Floats) -> None:
+        if not np.isfinite(values).all():
+            raise TranslationFailed(f"{self.card.name} computed values that are no numbers: its weights are damaged")
+
 
 def read_card(path: Path) -> Card:
     """Reads a translator's card without making it ready to run. Raises `InvalidModel`."""
-    options = _quiet_options()
+    options = quiet_options()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = _session(path, options, ["CPUExecutionProvider"], InvalidModel)
-    return Card.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
+    opened = session(path, options, ["CPUExecutionProvider"], InvalidModel)
+    return Card.from_metadata(opened.get_modelmeta().custom_metadata_map, str(path))
 
 
 def _kept(span: Span, scale: int) -> slice:
@@ -184,12 +218,18 @@ def _core(span: Span, scale: int) -> slice:
 def _to_pixels(translated: Floats, source: Pixels, original: Pixels | None, amount: float) -> Pixels:
     """Floats 0..1 `[H, W, 3]` to the source's depth and channels, rounded half up."""
     peak = np.iinfo(source.dtype).max
-    values = translated if source.shape[2] == 3 else (translated @ _LUMINANCE)[:, :, None]
-    values = values * np.float32(peak)
+    values = (translated if source.shape[2] == 3 else _luminance(translated)) * np.float32(peak)
     if original is not None:
         values = original + np.float32(amount) * (values - original)
     values += 0.5
     return np.clip(values, 0, peak, out=values).astype(source.dtype)
+
+
+def _luminance(colours: Floats) -> Floats:
+    red, green, blue = np.split(colours, 3, axis=2)
+    # Not the weighted sum, which three equal numbers would not leave as they are
+    grey: Floats = green + np.float32(LUMINANCE[0]) * (red - green) + np.float32(LUMINANCE[2]) * (blue - green)
+    return grey
 
 
 def _enlarge(alpha: Pixels | None, scale: int) -> Pixels | None:
@@ -200,63 +240,30 @@ def _enlarge(alpha: Pixels | None, scale: int) -> Pixels | None:
     return np.clip(enlarged + 0.5, 0, np.iinfo(alpha.dtype).max).astype(alpha.dtype)
 
 
-def _start(path: Path, device: str, threads: int) -> ort.InferenceSession:
-    options = _quiet_options()
-    options.intra_op_num_threads = threads
-    kind, _, index = device.partition(":")
-    if kind == "cpu" and not index:
-        return _session(path, options, ["CPUExecutionProvider"], InvalidModel)
-    if kind != "cuda" or (index and not index.isdigit()):
-        raise DeviceUnavailable(f"unknown device {device!r}: choose cpu, cuda or cuda:<index>")
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
-        raise DeviceUnavailable(f"{device} was asked for, but this onnxruntime has no CUDA: install onnxruntime-gpu in its place")
-    # The exhaustive search for the fastest algorithm would run again for every new picture size
-    cuda = ("CUDAExecutionProvider", {"device_id": index or "0", "cudnn_conv_algo_search": "HEURISTIC"})
-    session = _session(path, options, [cuda, "CPUExecutionProvider"], DeviceUnavailable)
-    if "CUDAExecutionProvider" not in session.get_providers():
-        raise DeviceUnavailable(f"{device} was asked for, but CUDA did not start: check the driver, CUDA and cuDNN")
-    return session
-
-
-def _quiet_options() -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.inter_op_num_threads = 1
-    # Memory planned for one shape is of no use to the next, and is kept: tiles of mixed shapes would add up
-    options.enable_mem_pattern = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
-
-
-def _session(path: Path, options: ort.SessionOptions, providers: list[object], refusal: type[Exception]) -> ort.InferenceSession:
-    if not path.is_file():
-        raise InvalidModel(f"{path} is not a file")
-    try:
-        return ort.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
-    except Exception as error:  # the runtime's errors have no common base
-        raise refusal(f"{path} cannot be loaded: {error}") from error
-
-
 def _check_signature(session: ort.InferenceSession, card: Card, where: str) -> None:
     """Raises `InvalidModel` unless inputs and outputs are those that the card promises."""
-    inputs = {"image": 3} | ({"noise": card.noise.channels} if card.noise else {})
-    for kind, promised, found in (("input", inputs, session.get_inputs()), ("output", {"translated": 3}, session.get_outputs())):
+    inputs, outputs = {"image": "[N, H, W, 3]"}, {"translated": "[N, H, W, 3]"}
+    if card.noise is not None:
+        inputs["noise"] = f"[N, H, W, {card.noise.channels}]"
+    if card.tiling == "statistics":
+        inputs |= {"statistics": "[1, S, 2]", "given": "[]"}
+        outputs["own"] = "[N, S, 2]"
+    for kind, promised, found in (("input", inputs, session.get_inputs()), ("output", outputs, session.get_outputs())):
         if {node.name for node in found} != set(promised):
             names = ", ".join(node.name for node in found)
             raise InvalidModel(f"{where}: its {kind}s are {names}, but its card promises {', '.join(promised)}")
         for node in found:
-            fits = node.type == "tensor(float)" and len(node.shape) == 4 and node.shape[3] in (promised[node.name], None)
-            if not fits or any(isinstance(size, int) for size in node.shape[:3]):
+            wanted = [size for size in promised[node.name][1:-1].split(", ") if size]
+            fits = node.type == "tensor(float)" and len(node.shape) == len(wanted)
+            if not fits or not all(_fits(size, told) for size, told in zip(node.shape, wanted, strict=True)):
+                free = " with N, H and W free" if "H" in wanted else ""
                 raise InvalidModel(
-                    f"{where}: {kind} {node.name} is {node.type} {node.shape}, not float32 [N, H, W, {promised[node.name]}] "
-                    "with N, H and W free"
+                    f"{where}: {kind} {node.name} is {node.type} {node.shape}, not float32 {promised[node.name]}{free}"
                 )
 
 
-def _refuse_two_runtimes() -> None:
-    builds = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
-    installed = [build for build in builds if any(True for _ in metadata.distributions(name=build))]
-    if len(installed) > 1:
-        raise DeviceUnavailable(
-            f"{' and '.join(installed)} overwrite one another: uninstall them all, then install the one you want"
-        )
+def _fits(size: object, told: str) -> bool:
+    """Whether a dimension is as it was told: a letter of N, H, W for any size, S for a fixed one, or a number."""
+    if told in "NHW":
+        return not isinstance(size, int)
+    return isinstance(size, int) if told == "S" else size in (int(told), None)

@@ -19,9 +19,12 @@ BYTES_PER_PIXEL = 220
 """What a restorer takes for each pixel of a tile."""
 
 
-def side_beside(nbytes: int) -> int:
-    """Side of the square tiles of a picture that takes `nbytes` itself: the more it takes, the smaller they are."""
-    return min(SIDE, math.isqrt(max(MEMORY - nbytes, MEMORY // 4) // BYTES_PER_PIXEL))
+def side_beside(nbytes: int, bytes_per_pixel: int = BYTES_PER_PIXEL) -> int:
+    """Side of the square tiles of a picture that takes `nbytes` itself: the more it takes, the smaller they are.
+
+    `bytes_per_pixel` is what the network takes for each pixel of a tile.
+    """
+    return min(SIDE, math.isqrt(max(MEMORY - nbytes, MEMORY // 4) // bytes_per_pixel))
 
 
 @dataclass(frozen=True)

@@ -102,8 +102,10 @@ def test_activations_are_the_papers() -> None:
     assert [layer.out_channels for layer in network.encoder.modules() if isinstance(layer, nn.Conv2d)] == [1, 2, 4, 8]
 
 
-def test_a_finite_reach_is_not_claimed() -> None:
-    assert not hasattr(UNet(width=1, levels=2), "reach")
+def test_reach_of_given_statistics() -> None:
+    """Every level doubles it and adds 3."""
+    assert [UNet(width=1, levels=levels).reach for levels in (2, 3, 4, 8)] == [9, 21, 45, 765]
+    assert UNet(width=1, levels=2, norm="layer").reach is None
 
 
 def test_refusals() -> None:

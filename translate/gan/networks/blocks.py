@@ -29,6 +29,21 @@ def norm(kind: str, channels: int) -> nn.Module:
     return NORMS[kind](channels)
 
 
+class SampleBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation in training. At test each sample is normalised with statistics of its own: what pix2pix, trained with
+    one picture at a time, does by never leaving training (Isola et al. 2017, section 3.4)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            return super().forward(x)
+        return nn.functional.group_norm(x, self.num_features, self.weight, self.bias, self.eps)
+
+
+def translator_norm(kind: str, channels: int) -> nn.Module:
+    """A `norm` for networks that translate pictures: what they make of one never depends on others, `batch` neither."""
+    return SampleBatchNorm(channels) if kind == "batch" else norm(kind, channels)
+
+
 def biased(kind: str) -> bool:
     """Whether a layer before this norm needs a bias: a mean taken channel by channel removes it again."""
     check_choice(kind, NORMS, "norm")

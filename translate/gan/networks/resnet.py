@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from translate.gan.networks.blocks import biased, check_counts, initialise, kept, upsampling
-from translate.gan.networks.blocks import norm as normalisation
+from translate.gan.networks.blocks import translator_norm as normalisation
 
 
 class ResNet(nn.Module):
@@ -20,7 +20,7 @@ class ResNet(nn.Module):
     test alike, as the reference PyTorch implementation of pix2pix has it in this network: G(x, z) drops where the uniform noise
     z, `[N, noise["channels"], H / 4, W / 4]` in -1..1, is below 2·dropout − 1; G(x) draws z itself. CycleGAN has none.
 
-    There is no `reach`: "instance" normalises with statistics of the whole picture, so no finite neighbourhood decides.
+    `reach` holds where the statistics of norms are given; "layer" has none.
     """
 
     stride = 8
@@ -55,6 +55,7 @@ class ResNet(nn.Module):
             layers += [up, normalisation(norm, inputs // 2), nn.ReLU()]
         self.body = nn.Sequential(*layers, _reflected(width, out_channels, 7), nn.Tanh())
         self.apply(initialise)
+        self.reach = None if norm == "layer" else _reach(blocks, upsample)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         if self.noise is None:
@@ -86,6 +87,22 @@ class Block(nn.Module):
     def forward(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
         inner = self.body[:3](x)
         return x + self.body[3:](inner if kept is None else inner * kept)
+
+
+def _reach(blocks: int, upsample: str) -> int:
+    """Pixels to each side on which one decides, the most that it is for any."""
+    worst = 0
+    for pixel in range(4):
+        low, high = pixel - 3, pixel + 3
+        for _ in range(2):
+            if upsample == "resize":
+                low, high = low - 1, high + 1
+            low, high = low // 2, high // 2 if upsample == "resize" else -(-high // 2)
+        low, high = low - 2 * blocks, high + 2 * blocks
+        for _ in range(2):
+            low, high = 2 * low - 1, 2 * high + 1
+        worst = max(worst, pixel - (low - 3), high + 3 - pixel)
+    return worst
 
 
 def _reflected(inputs: int, outputs: int, kernel: int, bias: bool = True) -> nn.Conv2d:

@@ -21,7 +21,7 @@ class UNet(nn.Module):
     uniform noise z, `[N, noise["channels"], H / noise["every"], W / noise["every"]]` in -1..1, is below 2·dropout − 1; G(x)
     draws z itself.
 
-    There is no `reach`: 8 levels see a whole picture, and a norm by the sample has no bounds at all.
+    `reach` holds where the statistics of norms are given; "layer" has none.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class UNet(nn.Module):
         self.encoder = nn.ModuleList([nn.Conv2d(channels, width, 4, stride=2, padding=1)])
         for k in range(1, levels):
             convolution = nn.Conv2d(widths[k - 1], widths[k], 4, stride=2, padding=1, bias=bias or k == bottom)
-            normed = blocks.norm(norm, widths[k]) if k < bottom else nn.Identity()
+            normed = blocks.translator_norm(norm, widths[k]) if k < bottom else nn.Identity()
             self.encoder.append(nn.Sequential(nn.LeakyReLU(0.2), convolution, normed))
 
         self.noisy = {levels - n: widths[levels - n - 1] for n in sorted(noisy) if 0 < n < levels} if dropout else {}
@@ -64,10 +64,11 @@ class UNet(nn.Module):
         for k in reversed(range(1, levels)):
             inputs = widths[k] if k == bottom else 2 * widths[k]
             doubling = nn.ConvTranspose2d(inputs, widths[k - 1], 4, stride=2, padding=1, bias=bias)
-            self.decoder.append(nn.Sequential(nn.ReLU(), doubling, blocks.norm(norm, widths[k - 1])))
+            self.decoder.append(nn.Sequential(nn.ReLU(), doubling, blocks.translator_norm(norm, widths[k - 1])))
         last = nn.ConvTranspose2d(2 * width, out_channels, 4, stride=2, padding=1)
         self.decoder.append(nn.Sequential(nn.ReLU(), last, nn.Tanh()))
         self.apply(blocks.initialise)
+        self.reach = None if norm == "layer" else _reach(levels)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         skips = []
@@ -96,3 +97,16 @@ class UNet(nn.Module):
         parts = blocks.kept(noise, self.dropout, deepest.dtype).split(list(self.noisy.values()), dim=1)
         # Coarser levels take every second or fourth place, so that one grid serves all of them.
         return {k: part[..., :: 2 ** (k - finest), :: 2 ** (k - finest)] for k, part in zip(self.noisy, parts, strict=True)}
+
+
+def _reach(levels: int) -> int:
+    """Pixels to each side on which one decides, the most that it is for any."""
+    worst = 0
+    for pixel in range(2**levels):
+        low = high = pixel
+        for _ in range(levels):
+            low, high = -(-(low - 2) // 2), (high + 1) // 2
+        for _ in range(levels):
+            low, high = 2 * low - 1, 2 * high + 2
+        worst = max(worst, pixel - low, high - pixel)
+    return worst
