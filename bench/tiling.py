@@ -52,7 +52,7 @@ def main(
             pixels = photograph(name, scale)
             whole = translator(Picture(pixels)).pixels
             tiles.SIDE, standard = side, tiles.SIDE
-            grid = translator._grid(*pixels.shape[:2], pixels.nbytes)
+            grid = translator._grid(pixels.shape[0], pixels.shape[1], pixels.nbytes)
             shared = translator(Picture(pixels)).pixels
             tiles.SIDE = standard
             own = alone(translator, pixels, grid)

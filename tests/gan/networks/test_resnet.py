@@ -87,7 +87,7 @@ def test_dropout_is_noise_between_the_convolutions_of_each_block() -> None:
 
 
 def test_reach_of_given_statistics() -> None:
-    """In pixels: 3 and 3 of the 7×7 ends, 2 of the d's, 2 and 4 of the u's at most, 8 for each block, and what shifts by 4 add."""
+    """In pixels: 3 and 3 of the 7×7 ends, 2 of the d's, 2 and 4 of the u's at most, 8 for each block, and rounding."""
     assert [ResNet(width=1, blocks=blocks).reach for blocks in (1, 6, 9)] == [20, 60, 84]
     assert ResNet(width=1, blocks=1, norm="layer").reach is None
 
