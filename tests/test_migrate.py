@@ -15,6 +15,7 @@ import translate
 from tests import reference_layout as reference
 from translate import migrate
 from translate.cli.export import app
+from translate.export import check_reach, tiling
 
 GENERATORS: dict[str, Callable[..., reference.Net]] = {
     "resnet_9blocks": lambda *args, **options: reference.resnet(9, *args, **options),
@@ -104,7 +105,7 @@ def test_files_of_several_gpus_and_of_old_versions(prefix: str, tmp_path: Path) 
         ("num_batches_tracked", torch.tensor(3)),
     ):
         state[f"{prefix}model.2.{name}"] = value  # InstanceNorm's, which it never used
-    torch.save(state, tmp_path / "latest_net_G.pth")
+    torch.save(state, tmp_path / "latest_net_G.pth", _use_new_zipfile_serialization=bool(prefix))  # PyTorch's before 1.6, too
     read = migrate.read(tmp_path / "latest_net_G.pth")
     agree(net, migrate.generator(read, migrate.recognise(read, norm="instance")), picture("resnet"))
 
@@ -204,28 +205,33 @@ def exported(tmp_path: Path, net: nn.Module, *options: str) -> Path:
 
 
 def test_dropout_of_a_served_file_is_its_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrate, "ARCHS", (*migrate.ARCHS, "resnet_1blocks"))  # six take half a minute to trace
-    net = reference.restless(reference.resnet(1, "batch", width=2, dropout=True))
+    monkeypatch.setattr(migrate, "ARCHS", (*migrate.ARCHS, "resnet_1blocks"))  # more would take long to trace
+    net = reference.restless(reference.resnet(1, "none", width=2, dropout=True))
     words = ("--task", "facades", "--source", "labels", "--target", "photographs", "--licence", "CC0")
     out = exported(tmp_path, net, "--arch", "resnet_1blocks", *words)
     card = translate.load(out).card
     assert (card.name, card.task, card.source, card.target, card.licence) == ("theirs", *words[1::2])
-    assert (card.size, card.recipe["norm"]) == (256, "batch")
+    assert (card.size, card.recipe["norm"], card.tiling) == (256, "none", "exact")
     assert card.noise is not None
     for part in net.modules():
         if isinstance(part, nn.Dropout):
             part.register_forward_hook(lambda _, inputs, __: inputs[0] * 2)
     pixels = np.random.default_rng(0).random((1, 32, 40, 3), dtype=np.float32)
     noise = np.ones((1, 32 // card.noise.every, 40 // card.noise.every, card.noise.channels), np.float32)
-    session = onnxruntime.InferenceSession(str(out))
-    given = {"image": pixels, "noise": noise}
-    fixed = {one.name: np.zeros([1 if isinstance(n, str) else n for n in one.shape], np.float32) for one in session.get_inputs()}
-    (got,) = session.run(["translated"], fixed | given)
+    (got,) = onnxruntime.InferenceSession(str(out)).run(["translated"], {"image": pixels, "noise": noise})
     with torch.no_grad():
         wanted = net(torch.from_numpy(pixels).permute(0, 3, 1, 2) * 2 - 1).permute(0, 2, 3, 1) / 2 + 0.5
     assert np.abs(got - wanted.numpy()).max() < 1e-4
     assert "photographs" in out.with_suffix(".md").read_text()
     assert json.loads(card.model_dump_json())["recipe"]["weights"] == "latest_net_G.pth"
+
+
+@pytest.mark.parametrize(("arch", "way"), [("resnet_6blocks", "exact"), ("unet_256", "whole")])
+def test_running_statistics_leave_what_may_be_cut_into_tiles(arch: str, way: str) -> None:
+    network = taken_over(reference.restless(GENERATORS[arch]("batch", width=1)), evaluate=True)
+    assert tiling(network) == way
+    if way == "exact":
+        check_reach(network, network.reach, network.stride)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

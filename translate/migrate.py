@@ -123,7 +123,7 @@ def generator(state: State, layout: Layout, dropout: bool = True, evaluate: bool
     )
     _check(state, layout, network)
     load(network, layout, state)
-    return _by_sample(network) if layout.norm == "batch" and not evaluate else network
+    return network.eval()
 
 
 def load(network: nn.Module, layout: Layout, state: State) -> None:
@@ -209,16 +209,6 @@ _AFFINE = ("weight", "bias", *_RUNNING)
 def _ordered(weight: Tensor, place: Place) -> Tensor:
     """Its own inverse, for the two halves are equally many."""
     return weight.roll(len(weight) // 2, 0) if place.joined else weight
-
-
-def _by_sample(network: nn.Module) -> nn.Module:
-    """With each BatchNorm taking statistics of the sample, as at test the reference's does of its batch of one."""
-    for name, part in list(network.named_modules()):
-        if isinstance(part, nn.BatchNorm2d):
-            sole = nn.GroupNorm(part.num_features, part.num_features, part.eps)
-            sole.load_state_dict({"weight": part.weight.data, "bias": part.bias.data})
-            network.set_submodule(name, sole)
-    return network
 
 
 def _folded(weight: Tensor, bias: Tensor | None, norm: list[Tensor], transposed: bool) -> tuple[Tensor, Tensor]:

@@ -206,13 +206,14 @@ def _check_name(out: Path | None) -> None:
 
 def _form(network: "nn.Module") -> dict[str, Any]:
     """What a card says of the network itself."""
+    from translate.export import tiling
     from translate.runtime.card import Noise
 
-    reach, noise = getattr(network, "reach", None), getattr(network, "noise", None)
+    way, noise = tiling(network), getattr(network, "noise", None)
     return {
-        "reach": reach or 0,
+        "reach": 0 if way == "whole" else getattr(network, "reach", 0),
         "stride": getattr(network, "stride", 1),
-        "tiling": "whole" if reach is None else "exact",
+        "tiling": way,
         "noise": None if noise is None else Noise(**noise),
     }
 
