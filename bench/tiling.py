@@ -45,9 +45,8 @@ def main(
             return
         translator = Model.open(path)
         print(f"Tiles of {side} pixels. Steps: at the borders of tiles, by those elsewhere.\n")
-        print(
-            "| picture | size | tiles | PSNR, shared statistics | own | step, whole | shared | own |\n|---|---|---|---|---|---|---|---|"
-        )
+        print("| picture | size | tiles | PSNR, shared statistics | own | step, whole | shared | own |")
+        print("|---" * 8 + "|")
         for name in (*PHOTOGRAPHS, "half"):
             pixels = photograph(name, scale)
             whole = translator(Picture(pixels)).pixels

@@ -2,7 +2,8 @@
 
 Kinds: `identity`; `invert`; `blur`: a box of `size`² pixels, `depth` times; `pool`: the same on 4 x 4 blocks, so that only shifts
 by 4 commute; `double`: twice as large, nearest; `noisy`: the picture + 0.1 · noise; `mean`: the mean of the whole picture
-(`whole`); `nan`: no numbers at all.
+(`whole`); `settle`: a box, a normalisation with statistics of the picture, ReLU, and all three again (`statistics`);
+`nan`: no numbers at all.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from translate.runtime.card import METADATA_KEY, Card
+from translate.runtime.card import METADATA_KEY, STAGES_KEY, Card
+from translate.stages import plan
 
 BLOCK = 4
 
@@ -53,6 +55,23 @@ class Graph:
         large = self.enlarged(self.box(blocks, size, depth), BLOCK)
         return self.add("Slice", large, self.constant([0, 0]), sides, self.constant([2, 3]))
 
+    def normed(self, planes: str, place: int) -> tuple[str, str]:
+        """Three planes by statistics of their own, or by those given at `place`; and their own."""
+        axes = self.constant([2, 3])
+        mean = self.add("ReduceMean", planes, axes, keepdims=1)
+        off = self.add("Sub", planes, mean)
+        variance = self.add("ReduceMean", self.add("Mul", off, off), axes, keepdims=1)
+        own = self.add("Squeeze", self.add("Concat", mean, variance, axis=3), self.constant([2]))
+        given = self.add("Greater", "given", self.constant(0.5, np.float32))
+        for k in (0, 1):
+            bounds = [self.constant(ends) for ends in ([place, k], [place + 3, k + 1], [1, 2])]
+            other = self.add("Unsqueeze", self.add("Slice", "statistics", *bounds), self.constant([3]))
+            mean, variance = (
+                (self.add("Where", given, other, mean), variance) if k == 0 else (mean, self.add("Where", given, other, variance))
+            )
+        deviation = self.add("Sqrt", self.add("Add", variance, self.constant(1e-5, np.float32)))
+        return self.add("Div", self.add("Sub", planes, mean), deviation), own
+
     def enlarged(self, planes: str, factor: int) -> str:
         scales = self.constant([1, 1, factor, factor], np.float32)
         return self.add(
@@ -86,27 +105,48 @@ def build(kind: str, *, name: str = "tiny", size: int = 3, depth: int = 1, **car
         elif kind == "pool":
             planes, told["reach"] = graph.pooled(planes, size, depth), BLOCK * (size // 2) * depth + BLOCK - 1
             told["stride"] = BLOCK
+        elif kind == "settle":
+            told |= {"tiling": "statistics", "reach": 2 * (size // 2)}
+            inputs += [("statistics", 6), ("given", 0)]
+            owns = []
+            for place in (0, 3):
+                planes, own = graph.normed(graph.box(planes, size, depth), place)
+                owns.append(own)
+                planes = graph.add("Relu", planes)
+            graph.add("Concat", *owns, axis=1, output="own")
+            planes = graph.add("Mul", planes, graph.constant(0.3, np.float32))
         elif kind == "double":
             planes, told["scale"] = graph.enlarged(planes, 2), 2
         else:
             raise ValueError(f"no kind {kind!r}")
         graph.add("Transpose", planes, perm=[0, 2, 3, 1], output="translated")
     fields = {"name": name, "task": "test", "source": "anything", "target": kind, "size": 16} | told | card
-    return to_bytes(graph, inputs, Card.model_validate(fields).model_dump_json())
+    checked = Card.model_validate(fields)
+    made = to_bytes(graph, inputs, checked.model_dump_json())
+    return with_stages(made, checked) if kind == "settle" else made
+
+
+def with_stages(content: bytes, card: Card) -> bytes:
+    model = onnx.load_from_string(content)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = STAGES_KEY, plan(model, card).model_dump_json()
+    return bytes(model.SerializeToString())
 
 
 def to_bytes(graph: Graph, inputs: Sequence[tuple[str, int]], card: str | None) -> bytes:
     """An ONNX file whose inputs are the named float32 `[N, H, W, channels]`, with the card's JSON as metadata."""
 
     def tensor(name: str, channels: int, prefix: str) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", f"{prefix}H", f"{prefix}W", channels])
+        shapes: dict[str, list[object]] = {"statistics": [1, channels, 2], "own": ["N", channels, 2], "given": []}
+        shape = shapes.get(name, ["N", f"{prefix}H", f"{prefix}W", channels])
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "tiny",
             [tensor(name, channels, "" if name == "image" else name) for name, channels in inputs],
-            [tensor("translated", 3, "out")],
+            [tensor("translated", 3, "out"), *(tensor("own", channels, "") for name, channels in inputs if name == "statistics")],
             graph.constants,
         ),
         opset_imports=[helper.make_opsetid("", 18)],

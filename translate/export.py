@@ -14,7 +14,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from translate.gan.networks.statistics import PictureNorm, Tape, on_tape
+from translate.gan.networks.statistics import Tape, on_tape
 from translate.runtime.card import LUMINANCE, METADATA_KEY, STAGES_KEY, Card
 from translate.stages import plan
 
@@ -50,7 +50,7 @@ class Translator(nn.Module):
             self.tape.start(statistics, given)
         height, width = image.shape[1], image.shape[2]
         if getattr(self.network, "channels", 3) == 1:
-            image = image @ torch.tensor(LUMINANCE)[:, None]
+            image = image @ torch.tensor(LUMINANCE, dtype=image.dtype)[:, None]
         x = image.permute(0, 3, 1, 2) * 2 - 1
         # Repeats the border: reflection fails where the pad exceeds the picture.
         x = nn.functional.pad(x, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
@@ -59,7 +59,11 @@ class Translator(nn.Module):
         if getattr(self.network, "out_channels", 3) == 1:
             y = y.expand(-1, 3, -1, -1)
         translated = (y.permute(0, 2, 3, 1) / 2 + 0.5).clamp(0, 1)
-        return (translated,) if self.tape is None else (translated, torch.cat(self.tape.own, 1))
+        if self.tape is None:
+            return (translated,)
+        own = torch.cat(self.tape.own, 1)
+        self.tape.start()  # lets go of them
+        return translated, own
 
     def _noise(self, noise: Tensor, x: Tensor) -> Tensor:
         """`[N, ⌈H / every⌉, ⌈W / every⌉, channels]`, channels first and with its border repeated as that of the picture is."""
@@ -116,27 +120,35 @@ def export(network: nn.Module, card: Card, path: Path) -> Path:
 
 
 def check_parity(translator: nn.Module, model: bytes, sizes: Sequence[tuple[int, int, int]] = SIZES) -> float:
-    """The largest difference between ONNX Runtime and PyTorch over `sizes`. Raises `ExportError` above `TOLERANCE`."""
+    """The largest difference between ONNX Runtime and PyTorch over `sizes`. Raises `ExportError` above `TOLERANCE`.
+
+    Statistics of a picture of few pixels blow up the last bit of rounding. So PyTorch computes in double precision, and what it
+    is off itself in single precision, four times, is let through as well.
+    """
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    exact = copy.deepcopy(translator).double()
     worst = 0.0
     for batch, height, width in sizes:
         where = f"at {batch}×{height}×{width}"
         for feeds in _examples(translator, batch, height, width):
+            tensors = {name: torch.from_numpy(value) for name, value in feeds.items()}
             with torch.no_grad():
-                wanted = translator(**{name: torch.from_numpy(value) for name, value in feeds.items()})
-            for got, tensor in zip(session.run(None, feeds), wanted, strict=True):
+                single = translator(**tensors)
+                wanted = exact(**{name: tensor.double() for name, tensor in tensors.items()})
+            for got, rounded, tensor in zip(session.run(None, feeds), single, wanted, strict=True):
                 if got.shape != tensor.shape:
                     raise ExportError(f"{where} ONNX Runtime gives {got.shape}, PyTorch {tuple(tensor.shape)}")
-                # Statistics may be large
-                difference = float((np.abs(got - tensor.numpy()) / np.maximum(1, np.abs(got))).max())
-                if not difference <= TOLERANCE:  # NaN does not pass either
-                    raise ExportError(f"{where} ONNX Runtime differs from PyTorch by {difference:.2g} (> {TOLERANCE})")
+                scale = tensor.abs().clamp(min=1)  # statistics may be large
+                difference = float(((torch.from_numpy(got) - tensor).abs() / scale).max())
+                allowed = TOLERANCE + 4 * float(((rounded - tensor).abs() / scale).max())
+                if not difference <= allowed:  # NaN does not pass either
+                    raise ExportError(f"{where} ONNX Runtime differs from PyTorch by {difference:.2g} (> {allowed:.2g})")
                 worst = max(worst, difference)
     return worst
 
 
 def _examples(translator: Any, batch: int, height: int, width: int) -> Iterator[dict[str, Any]]:
-    """Random inputs of that size; for a network on tape, without and with given statistics."""
+    """Random inputs of that size; for a network on tape without and with given statistics, those of its own picture, changed."""
     rng = np.random.default_rng(0)
     feeds: dict[str, Any] = {"image": rng.random((batch, height, width, 3), dtype=np.float32)}
     if (noise := getattr(translator.network, "noise", None)) is not None:
@@ -145,10 +157,11 @@ def _examples(translator: Any, batch: int, height: int, width: int) -> Iterator[
     if translator.tape is None:
         yield feeds
         return
-    count = sum(part.channels for part in translator.network.modules() if isinstance(part, PictureNorm))
-    statistics = rng.random((1, count, 2), dtype=np.float32) + 0.1
+    with torch.no_grad():
+        own = translator(**{name: torch.from_numpy(value) for name, value in feeds.items()})[1][:1].numpy()
+    changed = own * (1 + rng.random(own.shape, dtype=np.float32) / 10)
     for given in (0, 1):
-        yield feeds | {"statistics": statistics, "given": np.array(given, np.float32)}
+        yield feeds | {"statistics": changed, "given": np.array(given, np.float32)}
 
 
 @torch.no_grad()

@@ -148,9 +148,8 @@ class _Graph:
 
     def _probed(self, model: onnx.ModelProto, card: Card) -> dict[str, tuple[int, ...]]:
         """Shapes of the maps `[1, C, H, W]` of a picture of two strides."""
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
-        typed = {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
+        copy = onnx.shape_inference.infer_shapes(model)
+        typed = {value.name: value.type.tensor_type.elem_type for value in copy.graph.value_info}
         floats = [name for name in self.maker if typed.get(name) == onnx.TensorProto.FLOAT]
         copy.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in floats)
         options = onnxruntime.SessionOptions()

@@ -9,8 +9,8 @@ _IR_VERSION, _GRAPH, _OPSETS = 1, 7, 8
 _NODES, _NAME, _CONSTANTS, _INPUTS, _OUTPUTS = 1, 2, 5, 11, 12
 _NODE_INPUTS, _NODE_OUTPUTS = 1, 2
 _CONSTANT_NAME, _VALUE_NAME = 8, 1
-_FLOAT_TENSOR = b"\x12\x04\x0a\x02\x08\x01"
-"""A value's type: a float32 tensor of any shape."""
+_MAP = b"\x12\x0e\x0a\x0c\x08\x01\x12\x08" + 4 * b"\x0a\x00"
+"""A value's type: float32, of four dimensions of any size."""
 
 
 class Graph:
@@ -32,7 +32,10 @@ class Graph:
                 self._inputs[_names(content, _VALUE_NAME)[0]] = raw
 
     def part(self, start: Iterable[str], targets: Iterable[str]) -> bytes:
-        """The file of the graph that computes `targets` from `start`, and those of the whole graph's inputs that it needs."""
+        """The file of the graph that computes `targets` from `start`, and those of the whole graph's inputs that it needs.
+
+        `start` and `targets` are float32 values of four dimensions.
+        """
         start, targets = list(start), list(targets)
         needed, kept, known = set(targets), list[memoryview](), set(start)
         for inputs, outputs, raw in reversed(self._nodes):  # they stand in the order of their work
@@ -41,8 +44,8 @@ class Graph:
                 kept.append(raw)
         graph: list[bytes | memoryview] = [*reversed(kept), _field(_NAME, b"part")]
         graph += [raw for name, raw in (self._constants | self._inputs).items() if name in needed]
-        graph += [_field(_INPUTS, _field(_VALUE_NAME, name.encode()) + _FLOAT_TENSOR) for name in start]
-        graph += [_field(_OUTPUTS, _field(_VALUE_NAME, name.encode()) + _FLOAT_TENSOR) for name in targets]
+        graph += [_field(_INPUTS, _field(_VALUE_NAME, name.encode()) + _MAP) for name in start]
+        graph += [_field(_OUTPUTS, _field(_VALUE_NAME, name.encode()) + _MAP) for name in targets]
         return self._head + _field(_GRAPH, b"".join(graph))
 
 

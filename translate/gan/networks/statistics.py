@@ -26,9 +26,9 @@ class Tape:
 class PictureNorm(nn.Module):
     """Instance normalisation (Ulyanov et al. 2016) of `[N, C, H, W]` that reads and writes a tape."""
 
-    def __init__(self, tape: Tape, channels: int, eps: float, weight: Tensor | None, bias: Tensor | None) -> None:
+    def __init__(self, tape: Tape, eps: float, weight: Tensor | None, bias: Tensor | None) -> None:
         super().__init__()
-        self.tape, self.channels, self.eps = tape, channels, eps
+        self.tape, self.eps = tape, eps
         self.weight, self.bias = (None if p is None else nn.Parameter(p.data[:, None, None]) for p in (weight, bias))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,6 +58,5 @@ def on_tape(network: nn.Module) -> Tape | None:
         return None
     tape = Tape()
     for name, part in norms.items():
-        channels = part.num_channels if isinstance(part, nn.GroupNorm) else part.num_features
-        network.set_submodule(name, PictureNorm(tape, channels, part.eps, part.weight, part.bias))
+        network.set_submodule(name, PictureNorm(tape, part.eps, part.weight, part.bias))
     return tape

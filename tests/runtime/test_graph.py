@@ -1,0 +1,52 @@
+"""Graph: parts of a file compute what the whole file computes there."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from tests.tiny_models import build
+from translate.runtime.graph import Graph, _number, _varint
+
+STATISTICS = {"statistics": np.zeros((1, 6, 2), np.float32), "given": np.zeros((), np.float32)}
+
+
+def run(content: bytes, targets: list[str], feeds: dict[str, object]) -> list[np.ndarray]:
+    onnx.checker.check_model(content)
+    return list(onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]).run(targets, feeds))
+
+
+def test_a_part_computes_what_the_whole_does() -> None:
+    content = build("settle")
+    model = onnx.load_from_string(content)
+    first, second = (node.output[0] for node in model.graph.node if node.op_type == "Conv")
+    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * 4) for name in (first, second))
+    feeds = {"image": np.random.default_rng(0).random((1, 9, 12, 3), dtype=np.float32)} | STATISTICS
+    translated, at_first, at_second = run(model.SerializeToString(), ["translated", first, second], feeds)
+    graph = Graph(content)
+    (alone,) = run(graph.part([], [first]), [first], {"image": feeds["image"]})
+    np.testing.assert_array_equal(alone, at_first)
+    np.testing.assert_allclose(
+        run(graph.part([first], [second]), [second], {first: at_first} | STATISTICS)[0], at_second, atol=1e-6
+    )
+    last = run(graph.part([second], ["translated"]), ["translated"], {second: at_second} | STATISTICS)[0]
+    np.testing.assert_allclose(last, translated, atol=1e-6)
+
+
+def test_a_part_holds_no_more_than_it_needs() -> None:
+    content = build("settle")
+    model = onnx.load_from_string(content)
+    first = next(node.output[0] for node in model.graph.node if node.op_type == "Conv")
+    part = onnx.load_from_string(Graph(content).part([], [first]))
+    assert [value.name for value in part.graph.input] == ["image"]
+    assert [node.op_type for node in part.graph.node] == ["Transpose", "Pad", "Conv"]
+    assert len(part.graph.initializer) == 2
+    assert not part.metadata_props
+    assert part.opset_import == model.opset_import
+
+
+@pytest.mark.parametrize("value", [0, 1, 127, 128, 300, 2**31, 2**40 + 7])
+def test_numbers_on_the_wire(value: int) -> None:
+    written = _number(value)
+    assert _varint(memoryview(written + b"x"), 0) == (value, len(written))
