@@ -2,7 +2,7 @@
 
 Kinds: `identity`; `invert`; `blur`: a box of `size`² pixels, `depth` times; `pool`: the same on 4 x 4 blocks, so that only shifts
 by 4 commute; `double`: twice as large, nearest; `noisy`: the picture + 0.1 · noise; `mean`: the mean of the whole picture
-(`whole`); `settle`: a box, a normalisation with statistics of the picture, ReLU, and all three again (`statistics`);
+(`whole`); `settle`: a box, a normalisation with statistics of the picture, ReLU, three times (`statistics`);
 `nan`: no numbers at all.
 """
 
@@ -106,10 +106,10 @@ def build(kind: str, *, name: str = "tiny", size: int = 3, depth: int = 1, **car
             planes, told["reach"] = graph.pooled(planes, size, depth), BLOCK * (size // 2) * depth + BLOCK - 1
             told["stride"] = BLOCK
         elif kind == "settle":
-            told |= {"tiling": "statistics", "reach": 2 * (size // 2)}
-            inputs += [("statistics", 6), ("given", 0)]
+            told |= {"tiling": "statistics", "reach": 3 * (size // 2)}
+            inputs += [("statistics", 9), ("given", 0)]
             owns = []
-            for place in (0, 3):
+            for place in (0, 3, 6):
                 planes, own = graph.normed(graph.box(planes, size, depth), place)
                 owns.append(own)
                 planes = graph.add("Relu", planes)

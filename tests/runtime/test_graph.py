@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from tests.tiny_models import build
 from translate.runtime.graph import Graph, _number, _varint
 
-STATISTICS = {"statistics": np.zeros((1, 6, 2), np.float32), "given": np.zeros((), np.float32)}
+STATISTICS = {"statistics": np.zeros((1, 9, 2), np.float32), "given": np.zeros((), np.float32)}
 
 
 def run(content: bytes, targets: list[str], feeds: dict[str, object]) -> list[np.ndarray]:
@@ -20,7 +20,7 @@ def run(content: bytes, targets: list[str], feeds: dict[str, object]) -> list[np
 def test_a_part_computes_what_the_whole_does() -> None:
     content = build("settle")
     model = onnx.load_from_string(content)
-    first, second = (node.output[0] for node in model.graph.node if node.op_type == "Conv")
+    first, second, _ = (node.output[0] for node in model.graph.node if node.op_type == "Conv")
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * 4) for name in (first, second))
     feeds = {"image": np.random.default_rng(0).random((1, 9, 12, 3), dtype=np.float32)} | STATISTICS
     translated, at_first, at_second = run(model.SerializeToString(), ["translated", first, second], feeds)

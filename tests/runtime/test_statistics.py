@@ -33,7 +33,7 @@ def uneven(height: int, width: int, bits: int = 8, channels: int = 3, seed: int 
 
 
 def in_one_piece(model: Model, picture: Picture) -> np.ndarray:
-    feeds = {"image": to_floats(picture.pixels), "statistics": np.zeros((1, 6, 2), np.float32), "given": np.zeros((), np.float32)}
+    feeds = {"image": to_floats(picture.pixels), "statistics": np.zeros((1, 9, 2), np.float32), "given": np.zeros((), np.float32)}
     translated, own = model._session.run(["translated", "own"], feeds)
     peak = np.iinfo(picture.pixels.dtype).max
     return np.floor(np.clip(translated[0, :, :, : picture.pixels.shape[2]], 0, 1) * peak + 0.5).astype(int), own
@@ -169,3 +169,7 @@ def test_a_file_without_a_plan_is_refused(tmp_path: Path) -> None:
     (tmp_path / "odd.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(InvalidModel, match=r"odd\.onnx holds no 'translate\.stages'"):
         Model.open(tmp_path / "odd.onnx")
+
+
+# Mutants tried: statistics of tiles with their context; too little context; kept values read where they are already overwritten;
+# the mean square for the variance; every norm's statistics at the first one's place.
