@@ -94,3 +94,8 @@ def test_the_card_for_people_is_generated() -> None:
     assert 'library_name: "onnx"' in head
     assert "| old/psnr | 29.12 |" in text
     assert "CC0" in text
+
+
+@pytest.mark.parametrize(("tiling", "words"), [("exact", "overlap by 20"), ("statistics", "`given` = 1"), ("whole", "one piece")])
+def test_the_card_for_people_tells_how_pictures_are_cut(tiling: str, words: str) -> None:
+    assert words in markdown(card(tiling=tiling, reach=20, stride=8))

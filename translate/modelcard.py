@@ -19,7 +19,8 @@ def markdown(card: Card) -> str:
     measures = "\n".join(f"| {name} | {value:.4g} |" for name, value in card.metrics.items())
     tiling = {
         "exact": f"exact: tiles that overlap by {card.reach} pixels, cut at multiples of {card.stride}, equal the whole picture",
-        "statistics": f"statistics: taken once of the whole picture, and given to tiles that overlap by {card.reach} pixels",
+        "statistics": "statistics: output `own` is what the norms took of a picture; given those of the whole (inputs "
+        f"`statistics`, and `given` = 1), tiles that overlap by {card.reach} pixels, cut at multiples of {card.stride}, equal it",
         "whole": "whole: the picture has to be given in one piece",
     }[card.tiling]
     lines = [
