@@ -155,9 +155,10 @@ def to_floats(pixels: Pixels) -> Floats:
 
 
 def _axes(piece: Piece, stage: Stage, side: int, stride: int) -> tuple[list[Span], list[Span]]:
-    """Rows and columns of tiles of about `side`² pixels: low and wide, because a row of them is copied."""
-    low = min(max(side // 4, 4 * stage.halo), side)
-    return spans(piece.height, low, stage.halo, stride), spans(piece.width, side * side // low, stage.halo, stride)
+    """Rows and columns of tiles a quarter as large as those of `side`², for much of the memory is taken by what is kept, and low
+    and wide, because a row of them is copied."""
+    low = min(max(side // 8, 4 * stage.halo), side // 2)
+    return spans(piece.height, low, stage.halo, stride), spans(piece.width, (side // 2) ** 2 // low, stage.halo, stride)
 
 
 def _moved(span: Span, by: int) -> Span:
