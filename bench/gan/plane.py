@@ -140,8 +140,11 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "wgan": ("wgan-ring",),
     "wgan-gp": ("wgan-gp-ring",),
     "r3gan": ("r3gan-ring",),
+    "gan-slow-critic": ("gan-ring", "optimisers.critic.lr=1e-4"),
+    "wgan-gp-slow-critic": ("wgan-gp-ring", "optimisers.critic.lr=1e-4"),
+    "r3gan-slow-critic": ("r3gan-ring", "optimisers.critic.lr=1e-4"),
 }
-"""Recipe and settings of each row of the comparison."""
+"""Recipe and settings of each row of the comparison. A slow critic learns at a tenth of the first GAN's rate."""
 
 
 def modes(runs: Runs) -> None:

@@ -141,7 +141,8 @@ def test_a_diverged_run_has_a_row(every: int, runs: Runs, capsys: pytest.Capture
 def test_every_objective_has_a_row_of_its_own() -> None:
     recipes = {name: Recipe.load(f"{recipe}.toml", settings) for name, (recipe, *settings) in plane.SYSTEMS.items()}
     assert {recipe.critic.objective.name for recipe in recipes.values()} == OBJECTIVES.keys()
-    games = [json.dumps([recipe.critic.model_dump(), recipe.model.model_dump()]) for recipe in recipes.values()]
+    paces = {name: recipe.optimisers["critic"].model_dump() for name, recipe in recipes.items()}
+    games = [json.dumps([r.critic.model_dump(), r.model.model_dump(), paces[name]]) for name, r in recipes.items()]
     assert len(set(games)) == len(games)
 
 
