@@ -25,6 +25,22 @@ SMALL = (
     "data.holdout=0.3",
 )
 
+TINY = (
+    "steps=6",
+    "log_every=1",
+    "checkpoint_every=2",
+    "validate_every=6",
+    "device=cpu",
+    "workers=0",
+    "data.size=16",
+    "data.load=20",
+    "data.holdout=0.3",
+    "critic.network.width=4",
+    "critic.network.layers=1",
+    "generator.width=4",
+)
+"""The same for recipes of two kinds of pictures."""
+
 
 def stop_and_compare(recipe: str, data: Path | None, folder: Path, settings: Sequence[str]) -> None:
     """Six steps in one go, and six that were stopped after the third and resumed, end with the same bits."""

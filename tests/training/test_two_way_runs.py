@@ -8,24 +8,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import translate
-from tests.small_training import stop_and_compare
+from tests.small_training import TINY, stop_and_compare
 from translate.cli.train import app
 from translate.training.run import create
 
-TINY = (
-    "steps=6",
-    "log_every=1",
-    "checkpoint_every=2",
-    "validate_every=6",
-    "device=cpu",
-    "workers=0",
-    "data.size=16",
-    "data.load=20",
-    "data.holdout=0.3",
-    "critic.network.width=4",
-    "critic.network.layers=1",
-    "generator.width=4",
-)
 RUNS = {
     "cyclegan": (*TINY, "generator.blocks=1", "model.pool=2", "ema=0.9"),
     "dualgan": (*TINY, "generator.levels=3", "optimisers.generator.every=2"),

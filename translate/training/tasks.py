@@ -35,10 +35,10 @@ class Restoration:
 
     @classmethod
     def find(cls, recipe: Recipe, folder: Path | None) -> "Restoration":
-        if folder is None:
-            raise ValueError(f"recipe {recipe.name} learns from pictures: say with --data DIR where they are")
         data = recipe.data
-        task = cls(recipe, paired.find(folder, data.clean, data.pairs, data.overlays, data.holdout, data.target_first))
+        task = cls(
+            recipe, paired.find(_told(recipe, folder), data.clean, data.pairs, data.overlays, data.holdout, data.target_first)
+        )
         task._damage()  # its shares are checked now
         return task
 
@@ -223,10 +223,14 @@ def find(recipe: Recipe, folder: Path | None) -> Task:
 
 
 def _recognised(recipe: Recipe, folder: Path | None) -> tuple[Path, layouts.Layout]:
+    data, root = recipe.data, _told(recipe, folder)
+    return root, layouts.recognise(root, data.source, data.target, data.joined, data.target_first)
+
+
+def _told(recipe: Recipe, folder: Path | None) -> Path:
     if folder is None:
         raise ValueError(f"recipe {recipe.name} learns from pictures: say with --data DIR where they are")
-    data = recipe.data
-    return folder, layouts.recognise(folder, data.source, data.target, data.joined, data.target_first)
+    return folder
 
 
 def _one_way(model: System, recipe: Recipe) -> None:
