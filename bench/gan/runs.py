@@ -18,7 +18,7 @@ from translate.training.checkpoint import generator_weights, latest
 from translate.training.recipe import Recipe
 from translate.training.run import create, resume_run, train
 from translate.training.samples import DigitClassifier
-from translate.training.tasks import Handwriting
+from translate.training.tasks import Handwriting, find
 
 mpl.use("Agg")
 
@@ -81,28 +81,20 @@ class Runs:
         return Trained(model, network.eval(), log, diverged)
 
     def digits(self, recipe: str, *settings: str, name: str = "") -> Trained:
-        """The same on MNIST, where there is one: every network at 32 pixels."""
+        """The same on MNIST, where there is one."""
         suffix = "-mnist" if self.mnist else ""
-        return self.trained(recipe, *self._larger(recipe), *settings, name=f"{name or recipe}{suffix}")
+        return self.trained(recipe, *self._source, *settings, name=f"{name or recipe}{suffix}")
 
-    def _larger(self, recipe: str) -> list[str]:
-        """The settings that make a recipe of digits one of MNIST at 32 pixels, where there is MNIST."""
-        if self.mnist is None:
-            return []
-        shape, size = "shape=[1, 32, 32]", "size=32"
-        return [
-            "data.kind=mnist",
-            "data.size=32",
-            f"generator.{shape if recipe.startswith('mlp') else size}",
-            f"critic.network.{shape if recipe.startswith('ebgan') else size}",
-            *([f"encoder.{size}"] if recipe.startswith(("bigan", "vaegan")) else []),
-        ]
+    @property
+    def _source(self) -> list[str]:
+        return ["data.kind=mnist"] if self.mnist else []
 
     @cached_property
     def handwriting(self) -> Handwriting:
         """The digits that systems learn from, and those held out."""
-        recipe = Recipe.load("dcgan-digits.toml", self._larger("dcgan-digits"))
-        return Handwriting.mnist(recipe, self.mnist) if self.mnist else Handwriting.digits(recipe, None)
+        task = find(Recipe.load("dcgan-digits.toml", self._source), self.mnist)
+        assert isinstance(task, Handwriting)
+        return task
 
     @cached_property
     def classifier(self) -> DigitClassifier:

@@ -16,12 +16,10 @@ from bench.gan import __main__ as command
 from bench.gan import digits, plane
 from bench.gan import runs as training
 from bench.gan.runs import Runs, Trained, table
-from translate.data.generative import Pictures
 from translate.gan.objectives import OBJECTIVES
 from translate.training import checkpoint
 from translate.training.recipe import Recipe
 from translate.training.samples import DigitClassifier, Digits, Modes
-from translate.training.tasks import Handwriting
 
 TINY = (
     "steps=4", "batch=8", "log_every=1", "validate_every=2", "checkpoint_every=2", "device=cpu",
@@ -188,15 +186,6 @@ def test_categories_are_named_for_the_digits_that_they_hold(runs: Runs, capsys: 
         assert torch.equal(z[:10, 13 + code], torch.linspace(-2, 2, 10))
         assert z[:, 14 - code].abs().max() == 0
         assert (z[:, :3] == z[0, :3]).all()
-
-
-@pytest.mark.parametrize("name", [*digits.SYSTEMS, "mlp"])
-def test_on_mnist_every_network_has_32_pixels(name: str, tmp_path: Path) -> None:
-    large = Runs(tmp_path, tmp_path, 1, tmp_path)._larger(f"{name}-digits")
-    recipe = Recipe.load(f"{name}-digits.toml", [*large, "generator.width=2", "critic.network.width=2"])
-    assert (recipe.data.kind, recipe.data.size) == ("mnist", 32)
-    pictures = Pictures(torch.zeros(4, 1, 32, 32), torch.arange(4))
-    Handwriting(pictures, pictures).check(recipe.build())
 
 
 def test_the_command_runs_what_it_is_asked_for(
