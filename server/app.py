@@ -1,27 +1,32 @@
 """create_app: one server of translators."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.middleware.cors import CORSMiddleware
 
 import translate
-from server import problems
+from server import access, problems
 from server.engine import Engine
-from server.layers import Lingering, SecurityHeaders
+from server.layers import Identified, Lingering, OwnHosts, SecurityHeaders
 from server.metrics import Metrics, Observed
 from server.routes import health, models, page
 from server.routes import translate as translate_route
 from server.settings import Settings
-from translate.runtime.errors import TranslateError
 
-log = logging.getLogger("server")
+TELLING = ["Content-Disposition", "ETag", "Retry-After", "Server-Timing", "X-Request-ID"]
+TELLING += [f"X-Translate-{what}" for what in ("Model", "Seed", "Version", "Warning")]
+"""Headers that scripts of other sites may read."""
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
-    """The ASGI application. `engine` may come with models loaded already; otherwise the default one is loaded at start."""
+    """The ASGI application. `engine` may come with models loaded already; otherwise they are loaded at start.
+
+    Raises `ValueError` where the file of keys holds none, and `ImportError` where traces are wanted and the extra is missing.
+    """
     app = FastAPI(
         title="Translate",
         version=translate.__version__,
@@ -35,26 +40,64 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.engine = engine or Engine(settings)
     app.state.metrics = Metrics()
-    app.add_middleware(Observed, metrics=app.state.metrics)
-    app.add_middleware(Lingering)
-    app.add_middleware(SecurityHeaders)
+    _surround(app, settings)
     problems.install(app)
-    for module in (translate_route, models, health, page):
+    locks, brakes = [], []
+    if settings.keys is not None:
+        app.state.keys = access.Keys(settings.keys)
+        # The last two look at nothing: they put the keys into the description at /docs
+        locks = [
+            Depends(access.known),
+            Depends(HTTPBearer(auto_error=False)),
+            Depends(APIKeyHeader(name="X-API-Key", auto_error=False)),
+        ]
+    if settings.rate is not None:
+        app.state.rate = access.Rate(settings.rate)
+        brakes = [Depends(access.seldom)]
+    app.include_router(translate_route.router, dependencies=[*locks, *brakes])
+    app.include_router(models.router, dependencies=locks)
+    app.include_router(health.metrics_router, dependencies=locks)
+    for module in (health, page):
         app.include_router(module.router)
     return app
 
 
+def _surround(app: FastAPI, settings: Settings) -> None:
+    """The layers, from the innermost."""
+    app.add_middleware(OwnHosts, names=settings.hosts)
+    app.add_middleware(Observed, metrics=app.state.metrics)
+    app.add_middleware(Lingering)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "If-None-Match", "X-API-Key", "X-Request-ID"],
+            expose_headers=TELLING,
+        )
+    if settings.traces is not None:
+        from server.tracing import Traced  # an extra
+
+        app.add_middleware(Traced, endpoint=settings.traces)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Identified)
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    loading = asyncio.create_task(asyncio.to_thread(_load_default, app.state.engine))
+    loading = asyncio.create_task(_load(app.state.engine))
     yield
-    await loading
+    loading.cancel()
     app.state.engine.close()
 
 
-def _load_default(engine: Engine) -> None:
-    """In the background: the process answers /healthz at once, and /readyz once this is done."""
-    try:
-        engine.model(engine.settings.model)
-    except TranslateError as error:
-        log.error("The default model cannot be loaded, so this server never becomes ready: %s", error)
+async def _load(engine: Engine) -> None:
+    """In the background: the process answers /healthz at once, and /readyz once this is done.
+
+    Where the default model is missing or broken, it is looked at again until someone has put it right.
+    """
+    while True:
+        await asyncio.to_thread(engine.load)
+        if engine.ready:
+            return
+        await asyncio.sleep(1)

@@ -1,6 +1,8 @@
 """A bounded queue in front of `runtime.Model`, with worker threads off the event loop."""
 
 import asyncio
+import contextvars
+import logging
 import math
 import threading
 import time
@@ -13,9 +15,11 @@ from starlette.requests import ClientDisconnect
 
 from server.problems import Problem
 from server.settings import Settings
-from translate.runtime.card import Card
-from translate.runtime.model import Model
+from server.shelf import Shelf
+from translate.runtime.errors import ModelNotFound, TranslateError
 from translate.runtime.store import Store
+
+log = logging.getLogger("server")
 
 T = TypeVar("T")
 
@@ -29,27 +33,34 @@ class Engine:
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.store = Store(settings.weights)
-        self._models: dict[str, Model] = {}
-        self._loading = threading.Lock()
+        self.shelf = Shelf(Store(settings.weights), settings.device, settings.threads, settings.keep)
         self._places = threading.BoundedSemaphore(settings.workers + settings.queue)
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="translate")
+        self._running: dict[Place, float] = {}
         self._seconds = 1.0
+        self._missing: set[str] = set()
+        self.ready = False
+        """Whether the default model is loaded, and the others for which the start waits have been tried."""
 
-    def loaded(self, name: str) -> bool:
-        return name in self._models
+    def load(self) -> None:
+        """Loads what is to be there from the start. What cannot be loaded is logged, and keeps nothing else from it."""
+        missing = set()
+        for name in (self.settings.model, *self.settings.preload):
+            try:
+                self.shelf.get(name)
+            except ModelNotFound as error:
+                if name not in self._missing:
+                    log.error("%s is not there at the start: %s", name, error)
+                missing.add(name)
+            except TranslateError:  # the shelf has logged it
+                missing.add(name)
+        self._missing = missing
+        self.ready = self.settings.model not in missing
 
-    def card(self, name: str) -> Card:
-        """The card of model `name`, without loading it. Raises as `Store.card` does."""
-        return self.store.card(self.store.find(name))
-
-    def model(self, name: str) -> Model:
-        """The one shared session of model `name`, loaded by the first call. Raises as `Store.load` does."""
-        with self._loading:
-            if name not in self._models:
-                path = self.store.find(name)
-                self._models[name] = Model.open(path, device=self.settings.device, threads=self.settings.threads)
-            return self._models[name]
+    def stuck(self) -> bool:
+        """Whether a worker has been away with a picture for so long that only a new process will help."""
+        patience = 2 * self.settings.timeout + 60
+        return any(time.perf_counter() - started > patience for started in tuple(self._running.values()))
 
     @contextmanager
     def place(self) -> Iterator["Place"]:
@@ -61,7 +72,7 @@ class Engine:
             raise Problem(
                 503, "The server is busy with other pictures. Try again in a moment.", {"Retry-After": str(self._wait())}
             )
-        place = Place(self._pool)
+        place = Place(self._pool, self._running)
         try:
             yield place
         finally:
@@ -70,8 +81,9 @@ class Engine:
                 self._seconds += 0.2 * (place.seconds - self._seconds)
 
     def _wait(self) -> int:
-        """Whole seconds until a worker is likely to be free: a moving average of what pictures took."""
-        return max(1, math.ceil(self._seconds))
+        """Whole seconds until half of a full queue is likely to be done: by a moving average of what pictures took."""
+        rounds = 1 + self.settings.queue / self.settings.workers / 2
+        return max(1, math.ceil(self._seconds * rounds))
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -80,12 +92,14 @@ class Engine:
 class Place:
     """One request's place: waiting for a worker, or in one."""
 
-    def __init__(self, pool: ThreadPoolExecutor):
-        self.waited = 0.0
-        """Seconds between `run` and its start in a worker."""
+    def __init__(self, pool: ThreadPoolExecutor, running: dict["Place", float]):
+        self.submitted = 0.0
+        """When `run` was called, by `time.perf_counter`."""
+        self.waited: float | None = None
+        """Seconds from then to the start in a worker, or to giving up."""
         self.seconds: float | None = None
         """Seconds in the worker, once done."""
-        self._pool = pool
+        self._pool, self._running = pool, running
         self._stop = threading.Event()
         self._work: Callable[[], object] | None = None
         self._future: Future[Any] | None = None
@@ -95,8 +109,8 @@ class Place:
 
         Raises a 504, `ClientDisconnect`, or whatever `work` raises.
         """
-        self._work, self._submitted = work, time.perf_counter()
-        self._future = self._pool.submit(self._start)
+        self._work, self.submitted = work, time.perf_counter()
+        self._future = self._pool.submit(contextvars.copy_context().run, self._start)  # the worker logs under the request's id
         result: asyncio.Future[T] = asyncio.wrap_future(self._future)
         watch = asyncio.create_task(gone)
         try:
@@ -109,7 +123,9 @@ class Place:
             raise Problem(504, f"The picture was not ready within {timeout:g} seconds. Try again, or send a smaller one.")
         finally:
             self._stop.set()
-            self._future.cancel()  # itself: cancelling `result` reaches it only on the loop's next turn
+            # Itself: cancelling `result` reaches it only on the loop's next turn
+            if self._future.cancel():
+                self.waited = time.perf_counter() - self.submitted
             result.cancel()
             watch.cancel()
 
@@ -128,11 +144,12 @@ class Place:
         self._future.add_done_callback(lambda _: release())
 
     def _start(self) -> object:
-        started = time.perf_counter()
-        self.waited = started - self._submitted
+        started = self._running[self] = time.perf_counter()
+        self.waited = started - self.submitted
         work, self._work = self._work, None
         assert work is not None
         try:
             return work()
         finally:
+            del self._running[self]
             self.seconds = time.perf_counter() - started

@@ -2,7 +2,7 @@
 
 import time
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.problems import CLIENT_GONE
@@ -10,11 +10,13 @@ from server.problems import CLIENT_GONE
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120)
 REASONS = {
     400: "parameter",
+    401: "key",
     404: "model",
     408: "slow",
     413: "large",
     415: "format",
     422: "corrupt",
+    429: "rate",
     499: "gone",
     503: "busy",
     504: "time",
@@ -22,10 +24,12 @@ REASONS = {
 
 
 class Metrics:
-    """Labels come from the model store and from REASONS alone, so that requests cannot make new ones."""
+    """Labels come from the model store and from this server alone, so that requests cannot make new ones."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call] # one more series for each, which nobody reads
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.requests = Counter("translate_requests", "Requests to /translate.", ("model", "status"), registry=self.registry)
         self.duration = Histogram(
             "translate_request_duration_seconds",
@@ -46,15 +50,15 @@ class Metrics:
         self.in_progress = Gauge("translate_requests_in_progress", "Requests to /translate now.", registry=self.registry)
         self.rejected = Counter("translate_rejected", "Requests that got no picture.", ("reason",), registry=self.registry)
 
-    def observe(self, model: str, status: int, seconds: float) -> None:
+    def observe(self, model: str, status: int, seconds: float, reason: str | None = None) -> None:
         self.requests.labels(model, str(status)).inc()
         self.duration.observe(seconds)
         if status >= 400:
-            self.rejected.labels(REASONS.get(status, "other")).inc()
+            self.rejected.labels(reason or REASONS.get(status, "other")).inc()
 
 
 class Observed:
-    """ASGI layer: counts and times requests to /translate. The route leaves the model's name in `scope["state"]`."""
+    """ASGI layer: counts and times requests to /translate. They leave the model's name in `scope["state"]`."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics):
         self.app, self.metrics = app, metrics
@@ -78,5 +82,5 @@ class Observed:
                 status = 500
                 raise
             finally:
-                model = scope.get("state", {}).get("model", "")
-                self.metrics.observe(model, status, time.perf_counter() - started)
+                state = scope.get("state", {})
+                self.metrics.observe(state.get("model", ""), status, time.perf_counter() - started, state.get("reason"))

@@ -35,7 +35,7 @@ class Problem(Exception):
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of `app`, FastAPI's own included, a problem+json answer."""
+    """Makes every error of `app`, FastAPI's own included, a problem+json answer; faults are left to `layers.Identified`."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(errors.TranslateError, _translate_error)
     app.add_exception_handler(errors.OutOfMemory, _out_of_memory)
@@ -43,7 +43,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_parameter)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(ClientDisconnect, _client_gone)
-    app.add_exception_handler(Exception, _bug)
 
 
 def answer(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -59,7 +58,7 @@ def _problem(_: Request, error: Exception) -> Response:
 
 def _translate_error(request: Request, error: Exception) -> Response:
     if isinstance(error, errors.ModelNotFound):  # its own message may name folders of this machine
-        names = ", ".join(request.app.state.engine.store.names())
+        names = ", ".join(request.app.state.engine.shelf.store.names())
         return answer(404, f"There is no such model. Known: {names or 'none'}.")
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     if status < 500:
@@ -94,7 +93,3 @@ def _http_exception(request: Request, error: Exception) -> Response:
 
 def _client_gone(_: Request, __: Exception) -> Response:
     return Response(status_code=CLIENT_GONE)
-
-
-def _bug(_: Request, __: Exception) -> Response:
-    return answer(500, "The server failed on this request. Its log says why.")

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from server.engine import Engine
 from translate.runtime.card import Card
-from translate.runtime.errors import InvalidModel
+from translate.runtime.errors import InvalidModel, ModelNotFound
 
 log = logging.getLogger("server")
 router = APIRouter(prefix="/models", tags=["models"])
@@ -30,9 +30,11 @@ class Summary(BaseModel):
 def list_models(request: Request) -> dict[str, list[Summary]]:
     engine: Engine = request.app.state.engine
     found = []
-    for name in engine.store.names():
+    for name in engine.shelf.store.names():
         try:
-            found.append(_summary(engine.card(name), name, engine.settings.model))
+            found.append(_summary(engine.shelf.card(name), name, engine.settings.model))
+        except ModelNotFound:
+            continue  # it was there a moment ago
         except InvalidModel as error:
             log.warning("%s is left out of the list: %s", name, error)
     return {"models": found}
@@ -42,7 +44,7 @@ def list_models(request: Request) -> dict[str, list[Summary]]:
 @router.get("/{name}", summary="Show a model's card")
 def show_model(request: Request, name: str) -> Card:
     engine: Engine = request.app.state.engine
-    return engine.card(name)
+    return engine.shelf.card(name)
 
 
 def _summary(card: Card, name: str, default: str) -> Summary:

@@ -1,9 +1,10 @@
 """POST /translate: a picture in, the translated picture out."""
 
+import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -14,8 +15,11 @@ from server.engine import Engine, Place
 from server.metrics import Metrics
 from server.problems import Problem
 from server.settings import Settings
+from server.shelf import Loaded
 from server.upload import Upload, read_upload
-from translate.runtime.model import Model, draw_seed
+from translate import __version__
+from translate.runtime.errors import TranslationFailed
+from translate.runtime.model import draw_seed
 from translate.runtime.picture import FORMATS, Picture
 
 router = APIRouter(tags=["translate"])
@@ -35,11 +39,13 @@ BODY = {
 }
 ERRORS = {
     400: "a parameter is wrong, or the form holds no `file`",
+    401: "the server asks for a key, and none of its keys was sent",
     404: "no model of that name",
     408: "the upload took too long",
     413: "too many bytes or pixels",
     415: "not a supported picture",
     422: "a damaged picture",
+    429: "too many pictures of this key or address; `Retry-After` says when to come back",
     503: "too many pictures at once, or too little memory; `Retry-After` says when to come back",
     504: "out of time",
 }
@@ -64,17 +70,26 @@ class Options(BaseModel):
 class Timing(dict[str, float]):
     """Seconds by stage."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages: list[tuple[str, float, float]] = []
+        """Name, start and end of each, by `time.perf_counter`."""
+
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
         started = time.perf_counter()
         try:
             yield
         finally:
-            self[stage] = time.perf_counter() - started
+            self.note(stage, started, time.perf_counter())
 
-    def header(self, **more: float) -> str:
+    def note(self, stage: str, started: float, ended: float) -> None:
+        self[stage] = ended - started
+        self.stages.append((stage, started, ended))
+
+    def header(self) -> str:
         """The value of Server-Timing, in milliseconds."""
-        return ", ".join(f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in (more | self).items())
+        return ", ".join(f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in self.items())
 
 
 @router.post(
@@ -84,6 +99,7 @@ class Timing(dict[str, float]):
     openapi_extra=BODY,
     responses={
         200: {"description": "The picture.", "content": {media_type: {"schema": PICTURE} for media_type in sorted(MEDIA_TYPES)}},
+        304: {"description": "`If-None-Match` names the `ETag` of this very answer, so it was not made again."},
         **{status: {"description": text, "content": {"application/problem+json": {}}} for status, text in ERRORS.items()},
     },
 )
@@ -93,18 +109,27 @@ async def translate(request: Request, options: Annotated[Options, Query()]) -> R
     settings: Settings = request.app.state.settings
     _refuse_repetition(request)
     name = options.model or settings.model
-    engine.store.find(name)  # unknown names end here, before the upload
+    engine.shelf.find(name)  # unknown names end here, before the upload
     request.state.model = name
     timing = Timing()
-    with timing.measure("total"), engine.place() as place:
-        with timing.measure("read"):
-            upload = await read_upload(request, settings.max_bytes, settings.upload_timeout)
-        work = partial(_picture_to_response, engine, place, name, upload, options, timing)
-        response = await place.run(work, settings.timeout, _gone(request))
-    metrics.queue_wait.observe(place.waited)
-    metrics.inference.labels(name).observe(timing["infer"])
+    request.state.stages = timing.stages
+    try:
+        with timing.measure("total"), engine.place() as place:
+            with timing.measure("read"):
+                upload = await read_upload(request, settings.max_bytes, settings.upload_timeout)
+            job = Job(engine, place, name, upload, options, request.headers.get("if-none-match", ""), timing)
+            try:
+                response = await place.run(job.work, settings.timeout, _gone(request))
+            finally:
+                if place.waited is not None:
+                    timing.note("queue", place.submitted, place.submitted + place.waited)
+    finally:
+        if "queue" in timing:
+            metrics.queue_wait.observe(timing["queue"])
+        if "infer" in timing:
+            metrics.inference.labels(name).observe(timing["infer"])
     response.headers["X-Translate-Model"] = name
-    response.headers["Server-Timing"] = timing.header(queue=place.waited)
+    response.headers["Server-Timing"] = timing.header()
     return response
 
 
@@ -114,36 +139,65 @@ def _refuse_repetition(request: Request) -> None:
         raise Problem(400, f"{', '.join(repeated)}: given more than once")
 
 
-def _picture_to_response(engine: Engine, place: Place, name: str, upload: Upload, options: Options, timing: Timing) -> Response:
-    """Runs in a worker. Each stage lets go of what the stage before it held."""
-    place.check()
-    model = engine.model(name)
-    if options.amount < 1 and model.card.scale > 1:
-        raise Problem(
-            400, f"amount: {name} enlarges pictures, so its result cannot be blended with the picture sent. Leave it out."
-        )
-    with timing.measure("decode"):
-        picture = Picture.open(upload.take(), max_pixels=engine.settings.max_pixels)
-    place.check()
-    seed = _seed(model, options)
-    with timing.measure("infer"):
-        picture = model(picture, seed=seed, amount=options.amount, consume=True, progress=lambda *_: place.check())
-    format = FORMAT_NAMES[options.format] if options.format else picture.default_format
-    with timing.measure("encode"):
-        content = picture.encode(format, options.quality)
-    suffixes, media_type = FORMATS[format]
-    headers = {"Content-Disposition": _disposition(f"{upload.stem}-{name}{suffixes[0]}")}
-    if seed is not None:
-        headers["X-Translate-Seed"] = str(seed)
-    if picture.warnings:
-        headers["X-Translate-Warning"] = quote("; ".join(picture.warnings), safe=" ,;:()'/")
-    return Response(content, media_type=media_type, headers=headers)
+@dataclass
+class Job:
+    """What a worker does for one request."""
 
+    engine: Engine
+    place: Place
+    name: str
+    upload: Upload
+    options: Options
+    known: str
+    """The request's If-None-Match."""
+    timing: Timing
 
-def _seed(model: Model, options: Options) -> int | None:
-    if model.card.noise is None:
-        return None
-    return draw_seed() if options.seed is None else options.seed
+    def work(self) -> Response:
+        """Each stage lets go of what the stage before it held."""
+        self.place.check()
+        loaded = self.engine.shelf.get(self.name)
+        card = loaded.model.card
+        if self.options.amount < 1 and card.scale > 1:
+            raise Problem(
+                400,
+                f"amount: {self.name} enlarges pictures, so its result cannot be blended with the picture sent. Leave it out.",
+            )
+        headers = {"X-Translate-Version": loaded.digest[:12]}
+        seed = None
+        if card.noise is not None:
+            seed = draw_seed() if self.options.seed is None else self.options.seed
+            headers["X-Translate-Seed"] = str(seed)
+        if seed is None or self.options.seed is not None:  # else no other picture is the same
+            headers["ETag"] = self._etag(loaded, seed)
+            if headers["ETag"] in self.known:
+                return Response(status_code=304, headers=headers)
+        with self.timing.measure("decode"):
+            picture = Picture.open(self.upload.take(), max_pixels=self.engine.settings.max_pixels)
+        self.place.check()
+        with self.timing.measure("infer"):
+            picture = self._translated(picture, loaded, seed)
+        format = FORMAT_NAMES[self.options.format] if self.options.format else picture.default_format
+        with self.timing.measure("encode"):
+            content = picture.encode(format, self.options.quality)
+        suffixes, media_type = FORMATS[format]
+        headers["Content-Disposition"] = _disposition(f"{self.upload.stem}-{self.name}{suffixes[0]}")
+        if picture.warnings:
+            headers["X-Translate-Warning"] = quote("; ".join(picture.warnings), safe=" ,;:()'/")
+        return Response(content, media_type=media_type, headers=headers)
+
+    def _translated(self, picture: Picture, loaded: Loaded, seed: int | None) -> Picture:
+        try:
+            return loaded.model(
+                picture, seed=seed, amount=self.options.amount, consume=True, progress=lambda *_: self.place.check()
+            )
+        except TranslationFailed:
+            self.engine.shelf.rebuild(self.name, loaded)
+            raise
+
+    def _etag(self, loaded: Loaded, seed: int | None) -> str:
+        """The hash of all that the answer follows from."""
+        told = (__version__, loaded.digest, self.options.format, self.options.quality, self.options.amount, seed)
+        return f'"{hashlib.sha256(repr(told).encode() + hashlib.sha256(self.upload.content).digest()).hexdigest()[:32]}"'
 
 
 def _disposition(filename: str) -> str:

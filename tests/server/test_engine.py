@@ -125,7 +125,7 @@ def test_model_is_loaded_once(weights: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Model, "open", slow_open)
     engine = Engine(Settings(weights=(weights,), threads=1))
     with ThreadPoolExecutor(4) as pool:
-        models = list(pool.map(engine.model, ["restore"] * 4))
+        models = [loaded.model for loaded in pool.map(engine.shelf.get, ["restore"] * 4)]
     assert len(opened) == 1
     assert len({id(model) for model in models}) == 1
 

@@ -62,7 +62,9 @@ def test_missing_model_ends_the_start(folder: Path) -> None:
     assert "restore" in result.output
 
 
-def test_broken_model_ends_the_start(folder: Path) -> None:
+def test_a_broken_model_ends_the_start_where_it_is_the_only_one(folder: Path) -> None:
+    for path in folder.glob("*.onnx"):
+        path.unlink()
     (folder / "restore.onnx").write_bytes(b"broken")
     result = CliRunner().invoke(app, ["--port", "0"])
     assert result.exit_code == 1

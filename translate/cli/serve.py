@@ -1,18 +1,25 @@
 """translate-serve: the HTTP server."""
 
+import math
 import os
+import signal
 import socket
 import sys
+from types import FrameType
 from typing import Annotated, Never
 
 import typer
 import uvicorn
 from pydantic import ValidationError
 
+from server import logs
 from server.app import create_app
 from server.engine import Engine
 from server.settings import PREFIX, Settings, describe
-from translate.runtime.errors import TranslateError
+from translate.runtime.errors import InvalidModel, TranslateError
+
+UNREAD = 60
+"""Seconds after which a connection ends whose client takes nothing of its answer."""
 
 
 def _epilog() -> str:
@@ -43,24 +50,58 @@ def serve(
     try:
         settings = Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        _fail(*(f"{PREFIX}{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors()))
+        _fail(
+            *(f"{PREFIX}{str(each['loc'][0]).upper()}: {each['msg']}" if each["loc"] else each["msg"] for each in error.errors())
+        )
+    logs.configure(settings.log)
     listener = _listen(settings.host, settings.port)
     engine = Engine(settings)
     try:
-        engine.model(settings.model)
+        engine.shelf.get(settings.model)
+    except InvalidModel as error:
+        if engine.shelf.store.names() == [settings.model]:
+            _fail(str(error))
+        # The others are served, and /readyz says no until this one is put right
     except TranslateError as error:
         _fail(str(error))
+    try:
+        application = create_app(settings, engine)
+    except (ImportError, ValueError) as error:
+        _fail(_reason(error))
     config = uvicorn.Config(
-        create_app(settings, engine), timeout_graceful_shutdown=int(settings.timeout), server_header=False, log_level="info"
+        application,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(settings.timeout),
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Told to end by SIGTERM or Ctrl-C, it answers what it has taken on, and the exit code is 0. Ctrl-C again ends it at once."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return f"TRANSLATE_TRACES needs OpenTelemetry ({error}): install image-translate[otel]."
+    return f"TRANSLATE_KEYS: {error}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024)
     except OSError as error:
         _fail(f"Cannot listen on {host} port {port}: {error.strerror or error}. Choose another with --port or --host.")
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Else answers stay in memory for as long as a client likes that does not read them
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * UNREAD)
+    return listener
 
 
 def _warn_of_misspelt() -> None:

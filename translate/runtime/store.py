@@ -1,18 +1,24 @@
 """Store: finds translators by name or by path."""
 
 import difflib
+import hashlib
 import os
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 from translate.runtime.card import NAME, Card
-from translate.runtime.errors import ModelNotFound
+from translate.runtime.errors import InvalidModel, ModelNotFound
 from translate.runtime.model import Model, read_card
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SHIPPED = (_PACKAGE / "_weights", _PACKAGE.parent / "weights")
 """In a wheel, and in a source checkout."""
+_SUMS = "SHA256SUMS"
+
+State = tuple[tuple[int, int, int] | None, ...]
+"""What changes when a file is written anew or another takes its place."""
 
 
 class Store:
@@ -60,8 +66,10 @@ class Store:
         return _card(path, state.st_mtime_ns, state.st_size)
 
     def load(self, name_or_path: str | Path, *, device: str = "cpu", threads: int | None = None) -> Model:
-        """Loads the translator; see `Model.open`."""
-        return Model.open(self.path(name_or_path), device=device, threads=threads)
+        """Loads the translator, if it is what a `SHA256SUMS` beside it says; see `Model.open` and `digest`."""
+        path = self.path(name_or_path)
+        digest(path)
+        return Model.open(path, device=device, threads=threads)
 
     def _files(self) -> dict[str, Path]:
         found = [path for folder in self.folders if folder.is_dir() for path in sorted(folder.glob("*.onnx"))]
@@ -75,6 +83,39 @@ class Store:
             )
         nearest = sorted(files, key=lambda known: difflib.SequenceMatcher(None, name, known).ratio(), reverse=True)
         return f"known: {', '.join(nearest)}"
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a translator's file, in hexadecimal digits.
+
+    Raises `InvalidModel` where the `SHA256SUMS` beside it tells another, or the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        sums = path.with_name(_SUMS)
+        lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
+    except (OSError, UnicodeError) as error:
+        raise InvalidModel(f"{path} cannot be read: {error}") from error
+    told = {match[2]: match[1].lower() for line in lines if (match := re.fullmatch(r"([0-9a-fA-F]{64}) [ *](.+)", line))}
+    if told.get(path.name, found) != found:
+        raise InvalidModel(
+            f"{path} is not the file that {_SUMS} beside it names: copy it again or, if it was changed on purpose, its sum there"
+        )
+    return found
+
+
+def state(path: Path) -> State:
+    """Of a translator's file and of the sums beside it, without reading either."""
+    return _stamp(path), _stamp(path.with_name(_SUMS))
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 @lru_cache(maxsize=256)
