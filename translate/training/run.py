@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from translate.training import checkpoint, tasks
-from translate.training.fit import fit, launcher
+from translate.training.fit import Status, fit, launcher
 from translate.training.recipe import Recipe
+from translate.training.report import Reporter
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,16 @@ def create(recipe: str, data: Path | None, folder: Path, settings: list[str]) ->
     if (folder / "recipe.toml").exists():
         raise ValueError(f"{folder} holds a run already: go on with --resume {folder}, or choose another --out")
     # What a part, the machine or the start refuses is told before there is a folder.
-    launcher(resolved)
+    fabric = launcher(resolved)
     model = resolved.build()
     task.check(model)
     if resolved.start:
         checkpoint.load_generator(model.translator, resolved.start)
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_atomically(folder / "data.json", json.dumps({"data": str(data.resolve()) if data else None}))
-    checkpoint.write_atomically(folder / "recipe.toml", resolved.to_toml())
+    fabric.barrier()  # of several processes all have looked now, and the first may write
+    if fabric.is_global_zero:
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_atomically(folder / "data.json", json.dumps({"data": str(data.resolve()) if data else None}))
+        checkpoint.write_atomically(folder / "recipe.toml", resolved.to_toml())
     return Run(folder, resolved, task)
 
 
@@ -49,4 +52,10 @@ def resume_run(folder: Path) -> Run:
 
 def train(run: Run, report: Callable[[int, dict[str, float]], None]) -> Path:
     """Trains to the end and returns the best checkpoint."""
-    return fit(run.recipe, run.folder, run.task, lambda status: report(status.step, dict(status.losses)))
+    with Reporter(run.folder, run.recipe) as reporter:
+
+        def tell(status: Status) -> None:
+            reporter.step(status.step)
+            report(status.step, dict(status.losses))
+
+        return fit(run.recipe, run.folder, run.task, tell)

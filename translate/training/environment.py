@@ -1,0 +1,75 @@
+"""Where a run takes place: versions, machine, device, code and command."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+import translate
+
+PACKAGES = ("torch", "torchvision", "lightning", "numpy", "safetensors")
+
+
+def describe(device: str) -> dict[str, str]:
+    """In words, by topic. `device` is the recipe's."""
+    return {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "device": device_name(device),
+        "processor": f"{_processor()}, {_cores()} of {os.cpu_count()} cores",
+        "memory": _memory(),
+        "system": f"{platform.system()} {platform.release()} ({platform.machine()})",
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "translate": translate.__version__,
+        "commit": commit() or "not told: installed without its history",
+    }
+
+
+def device_name(device: str) -> str:
+    """What a recipe's `device` is on this machine."""
+    if device in ("auto", "cuda", "gpu") and torch.cuda.is_available():
+        return f"cuda: {torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+    if device in ("auto", "mps") and torch.backends.mps.is_available():
+        return "mps"
+    return f"cpu: {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+
+
+def commit() -> str:
+    """The commit that this code was checked out at, with a mark where files were changed; nothing where it is installed."""
+    here = Path(__file__).resolve().parents[2]
+    if not (here / ".git").exists():
+        return ""
+    asked = [
+        subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=False).stdout.strip()
+        for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+    ]
+    return asked[0] + (" and changes that are not committed" if asked[1] else "")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory() -> str:
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return "not told by this system"
+    return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB"
