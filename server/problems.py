@@ -45,6 +45,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _client_gone)
 
 
+def described(problems: Mapping[int | str, str]) -> dict[int | str, dict[str, Any]]:
+    """For the description at /docs: which status means what."""
+    return {status: {"description": text, "content": {"application/problem+json": {}}} for status, text in problems.items()}
+
+
 def answer(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     title = HTTPStatus(status).phrase
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail}

@@ -1,18 +1,16 @@
 """Liveness, readiness and metrics, for whatever watches over the server."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from server.engine import Engine
-from server.problems import Problem
+from server.problems import Problem, described
 
 router = APIRouter(tags=["operations"])
 metrics_router = APIRouter(tags=["operations"])
 
 
-UNWELL: dict[int | str, dict[str, Any]] = {503: {"description": "not so", "content": {"application/problem+json": {}}}}
+UNWELL = described({503: "not so; `detail` says why"})
 
 
 @router.head("/healthz", include_in_schema=False)

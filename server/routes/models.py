@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from server.engine import Engine
+from server.problems import described
 from translate.runtime.card import Card
 from translate.runtime.errors import InvalidModel, ModelNotFound
 
@@ -41,7 +42,9 @@ def list_models(request: Request) -> dict[str, list[Summary]]:
 
 
 @router.head("/{name}", include_in_schema=False)
-@router.get("/{name}", summary="Show a model's card")
+@router.get(
+    "/{name}", summary="Show a model's card", responses=described({404: "no model of that name", "4XX": "another mistake"})
+)
 def show_model(request: Request, name: str) -> Card:
     engine: Engine = request.app.state.engine
     return engine.shelf.card(name)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from server.engine import Engine, Place
 from server.metrics import Metrics
-from server.problems import Problem
+from server.problems import Problem, described
 from server.settings import Settings
 from server.shelf import Loaded
 from server.upload import Upload, read_upload
@@ -37,7 +37,7 @@ BODY = {
         },
     }
 }
-ERRORS = {
+ERRORS: dict[int | str, str] = {
     400: "a parameter is wrong, or the form holds no `file`",
     401: "the server asks for a key, and none of its keys was sent",
     404: "no model of that name",
@@ -100,7 +100,7 @@ class Timing(dict[str, float]):
     responses={
         200: {"description": "The picture.", "content": {media_type: {"schema": PICTURE} for media_type in sorted(MEDIA_TYPES)}},
         304: {"description": "`If-None-Match` names the `ETag` of this very answer, so it was not made again."},
-        **{status: {"description": text, "content": {"application/problem+json": {}}} for status, text in ERRORS.items()},
+        **described(ERRORS),
     },
 )
 async def translate(request: Request, options: Annotated[Options, Query()]) -> Response:

@@ -257,5 +257,5 @@ def test_translation_failed_is_what_the_runtime_raises(weights: Path) -> None:
         loaded.model(encoded(pixels()))
 
 
-# Mutants tried: the lock is held while a model is loaded; a refusal outlives a change of SHA256SUMS alone; rebuild without a look at
-# who crashed; evicting the most recently used.
+# Mutants tried: models are loaded under the lock; a change of SHA256SUMS alone is not seen; rebuild does not look at who crashed;
+# the most recently used is let go.
