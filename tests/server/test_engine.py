@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,6 +104,44 @@ def test_out_of_time_while_waiting(serve: Serve, endless: Endless) -> None:
         assert busy.result().status_code == 504
         assert waiting.result().status_code in (200, 504)
     until(lambda: is_idle(client))
+
+
+def test_what_waited_too_long_is_dropped_before_any_work(weights: Path) -> None:
+    """And with any number of requests, each is answered: at once with 503, or by its deadline."""
+    started: list[int] = []
+
+    async def flood() -> tuple[Engine, list[int]]:
+        engine = Engine(Settings(weights=(weights,), workers=1, queue=3, timeout=0.2))
+        release = threading.Event()
+
+        async def one(number: int) -> int:
+            try:
+                with engine.place() as place:
+                    work = partial(started.append, number) if number else release.wait
+                    await place.run(work, engine.settings.timeout, asyncio.sleep(3600))
+            except Problem as problem:
+                return problem.status
+            return 200
+
+        try:
+            return engine, await asyncio.gather(*map(one, range(50)))
+        finally:
+            release.set()
+
+    engine, statuses = asyncio.run(flood())
+    assert sorted(statuses) == [503] * 46 + [504] * 4
+    engine._pool.shutdown()
+    assert started == []
+
+
+def test_a_worker_that_never_comes_back_is_seen(serve: Serve) -> None:
+    client = serve(timeout=1)
+    engine: Engine = client.app.state.engine  # type: ignore[attr-defined]
+    now = time.perf_counter()
+    engine._running[object()] = now - 50  # type: ignore[index]
+    assert client.get("/healthz").status_code == 200
+    engine._running[object()] = now - 70  # type: ignore[index]
+    assert client.get("/healthz").status_code == 503
 
 
 def test_every_error_frees_its_place(serve: Serve) -> None:

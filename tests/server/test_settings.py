@@ -1,6 +1,7 @@
 """The settings, and the places that name them."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from server.settings import Settings, describe
+from translate.cli import serve
 from translate.cli.serve import app
 
 VARIABLES = [name for name, _, _ in describe()]
@@ -69,6 +71,44 @@ def test_a_broken_model_ends_the_start_where_it_is_the_only_one(folder: Path) ->
     result = CliRunner().invoke(app, ["--port", "0"])
     assert result.exit_code == 1
     assert "restore.onnx" in result.output
+
+
+def test_a_broken_default_takes_nothing_else_along(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "restore.onnx").write_bytes(b"broken")
+    begun = []
+    monkeypatch.setattr(serve._Server, "run", lambda *_, **__: begun.append(True))
+    monkeypatch.setattr(serve.logs, "configure", lambda _: None)
+    assert CliRunner().invoke(app, ["--port", "0"]).exit_code == 0
+    assert begun
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("KEYS", "nowhere.txt", "nowhere.txt"),
+        ("RATE", "often", "TRANSLATE_RATE"),
+        ("KEEP", "0", "TRANSLATE_KEEP"),
+        ("PRELOAD", "a,b,c,d", "TRANSLATE_KEEP"),
+        ("ORIGINS", "example.org", "TRANSLATE_ORIGINS"),
+        ("LOG", "xml", "TRANSLATE_LOG"),
+    ],
+)
+def test_what_cannot_be_is_told_at_the_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"TRANSLATE_{name}", value)
+    result = CliRunner().invoke(app, ["--port", "0"])
+    assert result.exit_code == 1
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_traces_without_the_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRANSLATE_TRACES", "http://127.0.0.1:4318/v1/traces")
+    monkeypatch.setitem(sys.modules, "server.tracing", None)
+    result = CliRunner().invoke(app, ["--port", "0"])
+    assert result.exit_code == 1
+    assert "image-translate[otel]" in result.output
 
 
 def test_misspelt_setting_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
