@@ -169,7 +169,9 @@ def train_ours(recipe: Recipe, task: fit.Task, work: Path) -> Curves:
     curves.seconds = (time.perf_counter() - start) / recipe.steps
     for line in map(json.loads, (work / "metrics.jsonl").read_text(encoding="utf-8").splitlines()):
         measures = {
-            key: value for key, value in line.items() if key != "step" and not key.startswith(("generator/", "critic/", "lr"))
+            key: value
+            for key, value in line.items()
+            if key != "step" and not key.startswith(("generator/", "critic/", "lr/", "score/"))
         }
         if measures:
             curves.measures[line["step"]] = measures

@@ -48,7 +48,7 @@ def test_stopped_and_resumed_is_the_same_to_the_bit(photographs: Path, tmp_path:
         assert one.keys() == other.keys()
         assert all(one[key].equal(other[key]) for key in one), name
     logged = [json.loads(line) for line in (stopped.folder / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in logged if "lr" in line] == [1, 2, 3, 4, 5, 6]
+    assert [line["step"] for line in logged if "lr/generator" in line] == [1, 2, 3, 4, 5, 6]
     assert (tmp_path / "whole" / "metrics.jsonl").read_text() == (stopped.folder / "metrics.jsonl").read_text()
 
 

@@ -70,6 +70,10 @@ class Aligned(Dataset[Paired]):
         both = self._augment(image=x, target=y)
         return Paired(to_tensor(both["image"]), to_tensor(both["target"]))
 
+    def files(self, index: int) -> list[Path]:
+        """What sample `index` is made of."""
+        return [view.path for view in self._place(index)]
+
     def _place(self, index: int) -> Pair:
         turn, place = divmod(index, len(self.pairs))
         if self._order[0] != turn:

@@ -90,6 +90,7 @@ class Restoration(Dataset[Paired]):
     """Ready-made pairs are neither turned nor mirrored, because their marks have a direction, as film's scratches do."""
     damage: Damage = field(default_factory=Damage)
     _cache: dict[Path, Pixels] = field(default_factory=dict, repr=False)
+    _used: list[Path] = field(default_factory=list, init=False, repr=False)
 
     def preload(self) -> None:
         """Decodes every picture once, up to a limit; worker processes that are forked later share it."""
@@ -99,7 +100,13 @@ class Restoration(Dataset[Paired]):
             if all(view.path in self._cache for view in pair):
                 self._pair(pair)  # partners that do not match are told now, not in the middle of the training
 
+    def files(self, index: int) -> list[Path]:
+        """What sample `index` is made of; it is made again for it."""
+        self[index]
+        return list(self._used)
+
     def __getitem__(self, index: int) -> Paired:
+        self._used.clear()
         rng = np.random.default_rng((self.seed, index))
         use_pair = bool(self.sources.pairs) and (not self.sources.clean or rng.random() < self.pair_share)
         x, y = self._ready(rng) if use_pair else self.damage(self._clean(rng), rng)
@@ -133,6 +140,7 @@ class Restoration(Dataset[Paired]):
         return to_8_bits(x), to_8_bits(y)
 
     def _read(self, path: Path) -> Pixels:
+        self._used.append(path)
         cached = self._cache.get(path)
         return read(path) if cached is None else cached
 

@@ -70,10 +70,17 @@ class Unpaired(Dataset[Paired]):
         self._cache |= preload(((view, channels) for side, channels in sides for view in side), self._make)
 
     def __getitem__(self, index: int) -> Paired:
-        rng = np.random.default_rng((self.seed, index))
-        drawn = [found[int(rng.integers(len(found)))] for found in self.part]
+        drawn, rng = self._draw(index)
         seeds = [int(rng.integers(2**31)) for _ in drawn]
         return Paired(*map(self._crop, drawn, self.channels, seeds))
+
+    def files(self, index: int) -> list[Path]:
+        """What sample `index` is made of."""
+        return [view.path for view in self._draw(index)[0]]
+
+    def _draw(self, index: int) -> tuple[list[View], np.random.Generator]:
+        rng = np.random.default_rng((self.seed, index))
+        return [found[int(rng.integers(len(found)))] for found in self.part], rng
 
     def _crop(self, view: View, channels: int, seed: int) -> Tensor:
         picture = self._cache.get((view, channels))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,15 @@ from translate.gan.stabilisers import (
 Kind = TypeVar("Kind")
 
 
+class Seen(NamedTuple):
+    """Real samples and fakes that a critic has judged, and the scores that it gave; without gradients."""
+
+    real: Tensor
+    fake: Tensor
+    real_score: Tensor
+    fake_score: Tensor
+
+
 class Adversary(nn.Module):
     """Scores samples `[N, C, H, W]` or `[N, D]`, beside a condition that real and fake share where there is one.
 
@@ -32,6 +41,8 @@ class Adversary(nn.Module):
     """
 
     step: Tensor
+    seen: Seen | None = None
+    """What the critic judged last, for whoever watches the training."""
 
     def __init__(
         self, critic: nn.Module, objective: Objective, constraint: Constraint, stabilisers: Sequence[Stabiliser] = ()
@@ -53,9 +64,11 @@ class Adversary(nn.Module):
         """The critic's losses. No gradient reaches whatever made `fake`."""
         real, fake = real.detach(), fake.detach()
         distance = _distance(real, fake) if self.objective.metric else None
+        samples = real, fake
         real, fake = self._noisy(real), self._noisy(fake)
         score = self._score(None if condition is None else condition.detach())
         scores = score(real), score(fake)
+        self.seen = Seen(*samples, *(given.detach() for given in scores))
         if self.smoothing:
             losses = {"critic": self.smoothing.critic(self.objective, *scores)}
         else:

@@ -1,6 +1,6 @@
 """Systems, one file each, readable as their paper's algorithm box."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -31,6 +31,12 @@ class System(Protocol):
 
     def losses(self, player: str, batch: Any, out: Any) -> dict[str, Tensor]:
         """What `player` minimises, term by term and already weighted."""
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def buffers(self) -> Iterator[Tensor]: ...
+
+    def named_modules(self) -> Iterator[tuple[str, nn.Module]]: ...
 
     def to(self, *args: Any, **kwargs: Any) -> "System": ...
 

@@ -1,8 +1,11 @@
-"""Checkpoints: one folder per step, written whole or not at all, without pickle."""
+"""Checkpoints: one folder per step, written whole or not at all, with a checksum of each file and without pickle."""
 
+import hashlib
 import json
+import logging
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +18,83 @@ from torch.optim import Optimizer
 from translate.gan.stabilisers import EMA
 from translate.models import System
 
+SUMS = "SHA256SUMS"
+"""In a checkpoint's folder, as `sha256sum --check` reads it."""
 
-def save(run: Path, step: int, model: System, ema: EMA, optimisers: dict[str, Optimizer], state: dict[str, Any]) -> Path:
-    """Writes `run`/checkpoints/<step, 8 digits>: weights, ema and optimizer as safetensors, and state.json."""
-    target = folder(run, step)
+Private = Mapping[str, Tensor]
+"""What a process has for itself: its random numbers, and the pictures of its pools."""
+
+
+def save(
+    run: Path,
+    step: int,
+    model: System,
+    ema: EMA,
+    optimisers: Mapping[str, Optimizer],
+    state: Mapping[str, Any],
+    others: Sequence[Private] = (),
+    below: str = "checkpoints",
+    batches: Sequence[Any] = (),
+) -> Path:
+    """Writes `run`/checkpoints/<step, 8 digits>: weights, ema and optimizer as safetensors, state.json and `SUMS`; with `others`,
+    the `private` of the processes beside this one, also processes.safetensors, and with `batches` batch.safetensors.
+
+    Raises `OSError`, in words, where that cannot be written; no part of it is left then, and older ones stand.
+    """
+    target = folder(run, step, below)
     partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    _save_tensors(model.state_dict(), partial / "weights.safetensors")
-    _save_tensors(ema.network.state_dict(), partial / "ema.safetensors")
-    tensors = {"rng": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        tensors["rng-cuda"] = torch.cuda.get_rng_state()
+    for left in target.parent.glob(".*.partial"):  # by a kill
+        shutil.rmtree(left)
+    mine = {name: value for name, value in private(model).items() if name.startswith("rng")}
     for name, optimiser in optimisers.items():
         for index, values in optimiser.state_dict()["state"].items():
-            tensors |= {f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in values.items()}
-    _save_tensors(tensors, partial / "optimizer.safetensors")
-    write_atomically(partial / "state.json", json.dumps(state | {"step": step}, indent=1))
-    if target.exists():
-        shutil.rmtree(target)
-    partial.rename(target)
-    _sync(target.parent)
+            mine |= {f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in values.items()}
+    try:
+        partial.mkdir(parents=True)
+        _save_tensors(model.state_dict(), partial / "weights.safetensors")
+        _save_tensors(ema.network.state_dict(), partial / "ema.safetensors")
+        _save_tensors(mine, partial / "optimizer.safetensors")
+        if others:
+            theirs = {f"{rank}/{name}": value for rank, own in enumerate(others, 1) for name, value in own.items()}
+            _save_tensors(theirs, partial / "processes.safetensors")
+        if batches:
+            fields = {f"{k}/{name}": value for k, batch in enumerate(batches) for name, value in batch._asdict().items()}
+            _save_tensors(fields, partial / "batch.safetensors")
+        write_atomically(partial / "state.json", json.dumps({**state, "step": step}, indent=1))
+        sums = [f"{_digest(path)}  {path.name}\n" for path in sorted(partial.iterdir())]
+        write_atomically(partial / SUMS, "".join(sums))
+        if target.exists():
+            shutil.rmtree(target)
+        partial.rename(target)
+        _sync(target.parent)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)  # a full disk needs the room
+        raise OSError(f"{target} cannot be written: {error}") from error
     return target
 
 
-def load(path: Path, model: System, ema: EMA, optimisers: dict[str, Optimizer]) -> dict[str, Any]:
-    """Restores everything that `save` wrote and returns the state."""
-    model.load_state_dict(load_file(path / "weights.safetensors"))
+def private(model: System) -> Private:
+    """What differs between the processes that train one model: random numbers, and what modules keep beside their tensors."""
+    tensors = {name: value.cpu() for name, value in model.state_dict().items() if name.endswith("_extra_state")}
+    tensors["rng"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["rng-cuda"] = torch.cuda.get_rng_state()
+    return tensors
+
+
+def load(path: Path, model: System, ema: EMA, optimisers: Mapping[str, Optimizer], rank: int = 0) -> dict[str, Any]:
+    """Restores everything that `save` wrote for process `rank` and returns the state.
+
+    A process that was not there when it was written gets the first one's; its random numbers then have to be made others.
+    """
+    weights, tensors = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
+    if rank and (path / "processes.safetensors").is_file():
+        theirs = load_file(path / "processes.safetensors")
+        own = {name.partition("/")[2]: value for name, value in theirs.items() if name.startswith(f"{rank}/")}
+        tensors |= {name: value for name, value in own.items() if name.startswith("rng")}
+        weights |= {name: value for name, value in own.items() if name in weights}
+    model.load_state_dict(weights)
     ema.network.load_state_dict(load_file(path / "ema.safetensors"))
-    tensors = load_file(path / "optimizer.safetensors")
     torch.set_rng_state(tensors.pop("rng"))
     cuda = tensors.pop("rng-cuda", None)
     if cuda is not None and torch.cuda.is_available():
@@ -63,15 +114,36 @@ def load(path: Path, model: System, ema: EMA, optimisers: dict[str, Optimizer]) 
 
 
 def latest(run: Path) -> Path | None:
-    """The newest complete checkpoint of a run; incomplete ones are passed over."""
+    """The newest checkpoint of a run that is whole. Those that are not are passed over, and said to be damaged."""
     for path in sorted((run / "checkpoints").glob("[0-9]" * 8), reverse=True):
-        if _readable(path):
+        if (wrong := damage(path)) is None:
             return path
+        logging.getLogger(__name__).warning("%s is passed over: %s", path, wrong)
     return None
 
 
-def folder(run: Path, step: int) -> Path:
-    return run / "checkpoints" / f"{step:08d}"
+def damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint's files, in words; nothing where they are as they were written."""
+    try:
+        if not (path / SUMS).exists():  # it was written before there were checksums
+            for name in ("weights", "ema", "optimizer"):
+                load_file(path / f"{name}.safetensors")
+            json.loads((path / "state.json").read_text(encoding="utf-8"))
+            return None
+        lines = (path / SUMS).read_text(encoding="utf-8").splitlines()
+        for digest, _, name in (line.partition("  ") for line in lines):
+            if _digest(path / name) != digest:
+                return f"{name} is not as it was written (its checksum differs)"
+        missing = {"weights.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"} - {
+            line.partition("  ")[2] for line in lines
+        }
+        return f"{SUMS} does not name {', '.join(sorted(missing))}" if missing else None
+    except (OSError, ValueError, SafetensorError) as error:
+        return f"it cannot be read: {error}"
+
+
+def folder(run: Path, step: int, below: str = "checkpoints") -> Path:
+    return run / below / f"{step:08d}"
 
 
 def prune(run: Path, keep: int, best: int | None) -> None:
@@ -90,7 +162,10 @@ def generator_weights(source: str | Path) -> dict[str, Tensor]:
         if chosen is None:
             raise ValueError(f"{path} holds no complete checkpoint")
         path = chosen
-    path = path / "ema.safetensors" if path.is_dir() else path
+    if path.is_dir():
+        if (wrong := damage(path)) is not None:
+            raise ValueError(f"{path}: {wrong}")
+        path = path / "ema.safetensors"
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
@@ -132,11 +207,6 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _readable(path: Path) -> bool:
-    try:
-        json.loads((path / "state.json").read_text(encoding="utf-8"))
-        for name in ("weights", "ema", "optimizer"):
-            load_file(path / f"{name}.safetensors")
-    except (OSError, ValueError, SafetensorError):
-        return False
-    return True
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

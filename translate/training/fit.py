@@ -1,28 +1,30 @@
 """The one training loop. It knows players, batches and losses, and nothing of what a system does with them."""
 
 import json
-import math
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from filelock import FileLock, Timeout
 from lightning.fabric import Fabric
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from PIL import Image
-from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer, RMSprop
-from torch.utils.data import DataLoader, Dataset
-from torch.utils.tensorboard import SummaryWriter
+from torch.utils.data import Dataset
 
-from translate.gan.adversary import Adversary
 from translate.gan.stabilisers import EMA
 from translate.models import System
 from translate.training import checkpoint
+from translate.training.batches import batches, files, to
 from translate.training.evaluate import Judge
+from translate.training.log import Log, Pace, memory
+from translate.training.processes import draw_apart, gathered, launcher, same_everywhere, told_by_first
 from translate.training.recipe import Recipe
+from translate.training.step import Step
+from translate.training.watch import Collapse, Diverged
+
+SHOWN = 8
+"""File names in the message of a run that diverged; its state.json has all."""
 
 
 class Status(NamedTuple):
@@ -40,77 +42,138 @@ class Task(Protocol):
         """Called in each process that reads data."""
 
     def dataset(self) -> Dataset[Any]:
-        """Endless: its sample is a function of the index alone."""
+        """Endless: its sample is a function of the index alone. Its `files`, where it has that, are those of a sample's index."""
 
     def judge(self) -> Judge: ...
 
 
 def fit(recipe: Recipe, run: Path, task: Task, report: Callable[[Status], None] = lambda status: None) -> Path:
-    """Trains until `recipe.steps`, from the latest checkpoint in `run` if there is one, and returns the best checkpoint."""
+    """Trains until `recipe.steps`, from the latest checkpoint in `run` if there is one, and returns the best checkpoint.
+
+    Of several processes (`translate.training.processes`) only the first writes and reports. Raises `FloatingPointError` where
+    losses leave the numbers, with the state before in `run`/diverged; `OSError` where something cannot be read or written.
+    """
+    fabric = launcher(recipe)
+    if not fabric.is_global_zero:
+        return _fit(fabric, recipe, run, task, report)
     try:
         with FileLock(run / ".lock", timeout=0):
-            return _fit(recipe, run, task, report)
+            return _fit(fabric, recipe, run, task, report)
     except Timeout:
         raise ValueError(f"{run} is being trained by another process; wait for it, or choose another --out") from None
+    except OSError as error:
+        kept = sorted((run / "checkpoints").glob("[0-9]" * 8))
+        stands = f"{kept[-1]} stands: go on from there" if kept else "there is no checkpoint yet: begin again"
+        raise OSError(f"{error}. {stands} with translate-train --resume {run}") from error
 
 
-def _fit(recipe: Recipe, run: Path, task: Task, report: Callable[[Status], None]) -> Path:
-    fabric = launcher(recipe)
-    model = recipe.build()
+def _fit(fabric: Fabric, recipe: Recipe, run: Path, task: Task, report: Callable[[Status], None]) -> Path:
+    model, leads = recipe.build(), fabric.is_global_zero
     if recipe.start:
         checkpoint.load_generator(model.translator, recipe.start)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     model = model.to(fabric.device)
     ema = EMA(model.translator, recipe.ema)
-    optimisers = _optimisers(recipe, model, fabric.device)
+    same_everywhere(fabric, model)
+    step = Step(recipe, fabric, model)
     state: dict[str, Any] = {"best": None}
-    if (found := checkpoint.latest(run)) is not None:
-        state = checkpoint.load(found, model, ema, optimisers)
-        _tell_best(run, state)  # a kill may have come between the checkpoint and this
+    if (found := told_by_first(fabric, checkpoint.latest(run) if leads else None)) is not None:
+        state = checkpoint.load(found, model, ema, step.optimisers, fabric.global_rank)
+        step.history.state = state.get("losses", {})
+        if leads:
+            _tell_best(run, state)  # a kill may have come between the checkpoint and this
     first = int(state.get("step", 0))
+    draw_apart(fabric, recipe.seed, first, state.get("processes", 1))
     if first >= recipe.steps:
         return _best(run, state)
 
     judge = task.judge()
     if judge.measures and recipe.select and recipe.select not in judge.measures:
         raise ValueError(f"select = {recipe.select!r} is not measured on this data; choose from {', '.join(judge.measures)}")
-    batches = _batches(recipe, task.dataset(), first, task.start_worker)
-    with SummaryWriter(str(run / "tensorboard"), purge_step=first) as board, _Log(run / "metrics.jsonl", board, first) as log:
-        for step in range(first, recipe.steps):
-            batch = _to(next(batches), fabric.device, recipe.channels_last)
-            losses = _step(recipe, fabric, model, optimisers, batch, step)
-            done = step + 1
+    data, watch, pace = task.dataset(), Collapse(model, recipe.steps), Pace()
+    source = batches(recipe, data, first, task.start_worker, fabric.global_rank, fabric.world_size)
+    with Log(run, first) if leads else nullcontext() as log:
+        for number in range(first, recipe.steps):
+            taken = [to(next(source), fabric.device, recipe.channels_last) for _ in range(recipe.accumulate)]
+            watch.begin()
+            try:
+                losses = step(taken, number)
+            except Diverged as error:
+                told = _keep(error, fabric, run, step, ema, state, taken, files(data, recipe, number))
+                raise FloatingPointError(f"{error}. {told}") from error
+            done = number + 1
             if done % recipe.optimisers["generator"].every == 0:
                 ema.update(model.translator, done)
-            report(Status(done, losses))
-            if done % recipe.log_every == 0:
-                log.write(done, losses | {"lr": recipe.optimisers["generator"].learning_rate(step, recipe.steps)})
+            pace.done(recipe.samples)
+            if leads:
+                report(Status(done, losses))
+            if log and done % recipe.log_every == 0:
+                rates = {f"lr/{player}": rate for player, rate in step.rates(number).items()}
+                log.measured(done, losses | rates | watch.measures())
+                log.happened(done, {"pictures_per_s": pace.take()} | memory(fabric.device))
+                for text in watch.warnings(done):
+                    log.warned(done, text)
             last = done == recipe.steps
+            pace.pause()
             if judge.measures and (last or done % recipe.validate_every == 0):
-                scores = judge.scores(model, ema.network, fabric.device)
-                log.write(done, scores)
-                sheet = judge.sheet(model, ema.network, fabric.device)
-                (run / "previews").mkdir(exist_ok=True)
-                Image.fromarray(sheet).save(run / "previews" / f"{done:08d}.png")
-                board.add_image("previews", sheet, done, dataformats="HWC")
-                score = scores[recipe.select] if recipe.select else done
-                if state["best"] is None or score > state["best"]["score"]:
-                    state["best"] = {"step": done, "score": score, "scores": scores}
+                if log:
+                    _validate(recipe, run, judge, model, ema, log, done, state)
+                state["best"] = told_by_first(fabric, state["best"])
             improved = state["best"] is not None and state["best"]["step"] == done
             if last or improved or done % recipe.checkpoint_every == 0:
-                checkpoint.save(run, done, model, ema, optimisers, state)
-                _tell_best(run, state)
-                checkpoint.prune(run, recipe.keep, state["best"] and state["best"]["step"])
+                state |= {"losses": step.history.state, "processes": fabric.world_size}
+                private = gathered(fabric, checkpoint.private(model))
+                if leads:
+                    checkpoint.save(run, done, model, ema, step.optimisers, state, private[1:])
+                    _tell_best(run, state)
+                    checkpoint.prune(run, recipe.keep, state["best"] and state["best"]["step"])
+            pace.go()
     return _best(run, state | {"step": recipe.steps})
 
 
-def launcher(recipe: Recipe) -> Fabric:
-    """Device and precision of a run. Raises `ValueError` where this machine does not have them."""
+def _validate(
+    recipe: Recipe, run: Path, judge: Judge, model: System, ema: EMA, log: Log, done: int, state: dict[str, Any]
+) -> None:
+    """Measures the averaged generator, draws its preview, and keeps in `state` what is the best so far."""
+    device = next(ema.network.parameters()).device
+    scores = judge.scores(model, ema.network, device)
+    log.measured(done, scores)
+    sheet = judge.sheet(model, ema.network, device)
+    (run / "previews").mkdir(exist_ok=True)
+    Image.fromarray(sheet).save(run / "previews" / f"{done:08d}.png")
+    log.board.add_image("previews", sheet, done, dataformats="HWC")
+    score = scores[recipe.select] if recipe.select else done
+    if state["best"] is None or score > state["best"]["score"]:
+        state["best"] = {"step": done, "score": score, "scores": scores}
+
+
+def _keep(
+    error: Diverged,
+    fabric: Fabric,
+    run: Path,
+    step: Step,
+    ema: EMA,
+    state: Mapping[str, Any],
+    taken: Sequence[Any],
+    names: Sequence[str],
+) -> str:
+    """Writes what led to the error where no resume looks for it, and says so."""
+    shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    told = f"It was learning from {shown}"
     try:
-        return Fabric(accelerator=recipe.device, devices=1, precision=recipe.precision)
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise ValueError(f"device = {recipe.device!r} cannot be used: {error}") from error
+        if fabric.is_global_zero:
+            what = {"diverged": {"step": error.step, "player": error.player, "losses": error.losses, "files": list(names)}}
+            kept = checkpoint.save(
+                run, error.step - 1, step.model, ema, step.optimisers, {**state, **what}, below="diverged", batches=taken
+            )
+            told += f"; the batch and the weights before the move lie in {kept}"
+    except OSError as failed:
+        told += f"; what led to it could not be kept: {failed}"
+    fabric.barrier()  # the first to end would have the others ended
+    return (
+        f"{told}. A resumed run comes to the same point: begin again with a lower learning rate, with clip or with another seed"
+    )
 
 
 def _tell_best(run: Path, state: Mapping[str, Any]) -> None:
@@ -118,129 +181,5 @@ def _tell_best(run: Path, state: Mapping[str, Any]) -> None:
         checkpoint.write_atomically(run / "best.json", json.dumps(state["best"], indent=1))
 
 
-def _step(
-    recipe: Recipe, fabric: Fabric, model: System, optimisers: Mapping[str, Optimizer], batch: Any, step: int
-) -> dict[str, float]:
-    """One move of every player whose turn it is, on the same batch and on fakes of the generator as it was."""
-    logged: dict[str, float] = {}
-    with fabric.autocast():
-        out = model(batch)
-    for player, module in model.players.items():
-        if (step + 1) % recipe.optimisers[player].every:
-            continue
-        with fabric.autocast():
-            losses = model.losses(player, batch, out)
-        if not losses:  # it waits, as a generator does while its critic is trained in advance
-            continue
-        total = sum(losses.values(), start=torch.zeros((), device=fabric.device))
-        if not torch.isfinite(total):
-            raise FloatingPointError(f"step {step + 1}: the loss of the {player} is {total.item()} ({_plain(losses)})")
-        optimiser = optimisers[player]
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.optimisers[player].learning_rate(step, recipe.steps)
-        optimiser.zero_grad()
-        fabric.backward(total)
-        if recipe.clip:
-            nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
-        optimiser.step()
-        for part in module.modules():
-            if isinstance(part, Adversary):
-                part.after_step()
-        logged |= {f"{player}/{name}": value for name, value in _plain(losses).items()}
-    return logged
-
-
-def _optimisers(recipe: Recipe, model: System, device: torch.device) -> dict[str, Optimizer]:
-    made: dict[str, Optimizer] = {}
-    for player, module in model.players.items():
-        options = recipe.optimisers[player]
-        if options.algorithm == "rmsprop":
-            made[player] = RMSprop(module.parameters(), options.lr, options.betas[1], weight_decay=options.weight_decay)
-        else:
-            made[player] = AdamW(
-                module.parameters(), options.lr, options.betas, weight_decay=options.weight_decay, fused=device.type != "mps"
-            )
-    return made
-
-
-class _Endless:
-    """Indices from `first` on, as a sampler: what was drawn before a resume is not drawn again."""
-
-    def __init__(self, first: int, end: int) -> None:
-        self.first, self.end = first, end
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.first, self.end))
-
-    def __len__(self) -> int:
-        return self.end - self.first
-
-
-def _batches(recipe: Recipe, data: Dataset[Any], step: int, start_worker: Callable[[int], None] | None) -> Iterator[Any]:
-    if start_worker:
-        start_worker(0)  # here as well: a fork beside OpenCV's threads would never come to work
-    sampler = _Endless(step * recipe.batch, recipe.steps * recipe.batch)
-    # Forked workers share the decoded pictures with this process instead of copying them.
-    # macOS has fork but its libraries do not survive it; Windows has none.
-    context = "fork" if recipe.workers and sys.platform == "linux" else None
-    loader = DataLoader(
-        data,
-        recipe.batch,
-        sampler=sampler,
-        num_workers=recipe.workers,
-        worker_init_fn=start_worker,
-        multiprocessing_context=context,
-        prefetch_factor=4 if recipe.workers else None,
-        generator=torch.Generator(),  # its own, so that starting it draws nothing from the model's
-        collate_fn=_as_it_is if hasattr(data, "__getitems__") else None,  # some draw whole batches
-    )
-    return iter(loader)
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _to(batch: Any, device: torch.device, channels_last: bool) -> Any:
-    memory = torch.channels_last if channels_last else torch.preserve_format
-    # Only pictures have channels to put last
-    formats = (memory if tensor.dim() == 4 else torch.preserve_format for tensor in batch)
-    return type(batch)(*(t.to(device, memory_format=f, non_blocking=True) for t, f in zip(batch, formats, strict=True)))
-
-
-def _plain(losses: Mapping[str, Tensor]) -> dict[str, float]:
-    return {name: float(value.detach()) for name, value in losses.items()}
-
-
 def _best(run: Path, state: Mapping[str, Any]) -> Path:
     return checkpoint.folder(run, state["best"]["step"] if state["best"] else state["step"])
-
-
-class _Log:
-    """Numbers as JSON lines and in TensorBoard. What a killed run logged past its last checkpoint is cut off first."""
-
-    def __init__(self, path: Path, board: SummaryWriter, step: int) -> None:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        kept = [line for line in lines if _step_of(line) <= step]
-        checkpoint.write_atomically(path, "".join(f"{line}\n" for line in kept))
-        self._file = path.open("a", encoding="utf-8")
-        self._board = board
-
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        self._file.write(json.dumps({"step": step} | {name: round(value, 6) for name, value in values.items()}) + "\n")
-        self._file.flush()
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
-
-    def __enter__(self) -> "_Log":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except ValueError:  # a line that a full disk or a power cut left half written
-        return math.inf

@@ -164,6 +164,8 @@ class Recipe(Section):
     """One for each player."""
     steps: Count
     batch: Count = 1
+    accumulate: Count = 1
+    """Batches, one after the other, of which one step is made."""
     seed: int = Field(default=0, ge=0)
     start: str = ""
     """A run folder or a .safetensors file whose generator the training starts from."""
@@ -172,6 +174,8 @@ class Recipe(Section):
     channels_last: bool = False
     clip: float = Field(default=0, ge=0)
     """Largest norm of a player's gradient; 0: no limit."""
+    explosion: float = Field(default=10000, ge=0)
+    """A loss of so many times the largest one before stops the training; 0: none does."""
     ema: Decay = 0.999
     workers: int = Field(default=1, ge=0)
     log_every: Count = 50
@@ -181,6 +185,11 @@ class Recipe(Section):
     validate_every: Count = 1000
     select: str = "old/psnr"
     """The measure of which the highest value marks the best checkpoint; empty: the last one is the best."""
+
+    @property
+    def samples(self) -> int:
+        """Of one step."""
+        return self.batch * self.accumulate
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
