@@ -1,5 +1,7 @@
 """Graph: parts of a file compute what the whole file computes there."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -7,7 +9,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.tiny_models import build
-from translate.runtime.graph import Graph, _number, _varint
+from translate.runtime.errors import InvalidModel
+from translate.runtime.graph import Graph, _field, _number, _varint, read_metadata
 
 STATISTICS = {"statistics": np.zeros((1, 9, 2), np.float32), "given": np.zeros((), np.float32)}
 
@@ -50,3 +53,19 @@ def test_a_part_holds_no_more_than_it_needs() -> None:
 def test_numbers_on_the_wire(value: int) -> None:
     written = _number(value)
     assert _varint(memoryview(written + b"x"), 0) == (value, len(written))
+
+
+def test_metadata_is_read_past_the_graph(tmp_path: Path) -> None:
+    path, content = tmp_path / "model.onnx", build("settle")
+    path.write_bytes(content)
+    assert read_metadata(path) == {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
+
+
+@pytest.mark.parametrize(
+    "tail", [b"\x72", b"\x72\xff", _field(14, b"")[:1] + _number(2**60), _field(14, b"\x0a\x01"), _field(14, b"")]
+)
+def test_metadata_of_damaged_files(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(build("identity") + tail)
+    with pytest.raises(InvalidModel, match=r"model\.onnx"):
+        read_metadata(path)

@@ -1,5 +1,6 @@
 """Store: names and paths, and nothing outside its folders for a name."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from PIL import Image
 import translate
 from tests.conftest import MakeModel
 from translate.runtime.errors import InvalidModel, ModelNotFound
-from translate.runtime.store import Store
+from translate.runtime.store import Store, digest, state
 
 
 @pytest.fixture
@@ -96,6 +97,20 @@ def test_load_gives_a_callable(store: Store, tmp_path: Path) -> None:
     image = Image.new("RGB", (8, 8), "red")
     translated = translate.load(tmp_path / "a" / "restore.onnx", device="cpu", threads=1)(image)
     np.testing.assert_array_equal(np.asarray(translated)[0, 0], [0, 255, 255])
+
+
+@pytest.mark.parametrize("form", ["{sum}  {name}", "{sum} *{name}", "# sums\n\n{sum}  ./other.onnx\n{upper}  {name}"])
+def test_files_are_held_against_their_sums(store: Store, tmp_path: Path, form: str) -> None:
+    path = store.find("restore")
+    right = hashlib.sha256(path.read_bytes()).hexdigest()
+    before = state(path)
+    (tmp_path / "a" / "SHA256SUMS").write_text(form.format(sum=right, upper=right.upper(), name=path.name) + "\n")
+    assert state(path) != before
+    assert digest(path) == right
+    store.load("restore", threads=1)
+    path.write_bytes(path.read_bytes() + b"\x72\x00")
+    with pytest.raises(InvalidModel, match="SHA256SUMS"):
+        store.load("restore", threads=1)
 
 
 def test_importing_translate_is_cheap() -> None:

@@ -4,8 +4,12 @@ Protocol Buffers' wire format is documented at protobuf.dev; the numbers of fiel
 """
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-_IR_VERSION, _GRAPH, _OPSETS = 1, 7, 8
+from translate.runtime.errors import InvalidModel
+
+_IR_VERSION, _GRAPH, _OPSETS, _METADATA = 1, 7, 8, 14
+_KEY, _VALUE = 1, 2
 _NODES, _NAME, _CONSTANTS, _INPUTS, _OUTPUTS = 1, 2, 5, 11, 12
 _NODE_INPUTS, _NODE_OUTPUTS = 1, 2
 _CONSTANT_NAME, _VALUE_NAME = 8, 1
@@ -47,6 +51,35 @@ class Graph:
         graph += [_field(_INPUTS, _field(_VALUE_NAME, name.encode()) + _MAP) for name in start]
         graph += [_field(_OUTPUTS, _field(_VALUE_NAME, name.encode()) + _MAP) for name in targets]
         return self._head + _field(_GRAPH, b"".join(graph))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What stands in a file beside its graph, which is passed over: a large file takes no more memory than a small one.
+
+    Raises `InvalidModel`.
+    """
+    found = {}
+    try:
+        with path.open("rb") as file:
+            size, at = path.stat().st_size, 0
+            while at < size:  # not mapped: a file that is cut short meanwhile would end the process
+                file.seek(at)
+                head = memoryview(file.read(20))
+                tag, begin = _varint(head, 0)
+                if tag & 7 not in (0, 2):
+                    raise ValueError(f"no wire type {tag & 7} is known here")
+                length, begin = _varint(head, begin)
+                if tag >> 3 == _METADATA and at + begin + length <= size:
+                    file.seek(at + begin)
+                    entry = memoryview(file.read(length))
+                    (key,), (value,) = _names(entry, _KEY), _names(entry, _VALUE)
+                    found[key] = value
+                at += begin + (length if tag & 7 == 2 else 0)
+            if at != size:
+                raise ValueError("it ends too soon")
+    except (OSError, ValueError, IndexError) as error:
+        raise InvalidModel(f"{path} cannot be read as an ONNX file: {error}") from error
+    return found
 
 
 def _names(message: memoryview, field: int) -> list[str]:

@@ -12,9 +12,10 @@ from PIL import Image
 
 from translate.runtime.card import LUMINANCE, Card, read_stages
 from translate.runtime.errors import InvalidModel, PictureTooLarge, TranslationFailed
+from translate.runtime.graph import read_metadata
 from translate.runtime.noise import draw, draw_seed
 from translate.runtime.picture import Picture
-from translate.runtime.sessions import quiet_options, refuse_two_runtimes, session, start
+from translate.runtime.sessions import refuse_two_runtimes, start
 from translate.runtime.statistics import Feeds, Floats, Statistics, to_floats
 from translate.runtime.threads import usable_cpus
 from translate.runtime.tiles import Grid, Pixels, Span, side_beside
@@ -199,10 +200,7 @@ class Model:
 
 def read_card(path: Path) -> Card:
     """Reads a translator's card without making it ready to run. Raises `InvalidModel`."""
-    options = quiet_options()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    opened = session(path, options, ["CPUExecutionProvider"], InvalidModel)
-    return Card.from_metadata(opened.get_modelmeta().custom_metadata_map, str(path))
+    return Card.from_metadata(read_metadata(path), str(path))
 
 
 def _kept(span: Span, scale: int) -> slice:
