@@ -61,22 +61,41 @@ def test_a_run_that_was_stopped_and_resumed_says_so_and_shows_no_step_twice(phot
     assert page["sessions"][-1]["environment"]["torch"]
 
 
-def test_a_diverged_run_shows_the_reason(photographs: Path, tmp_path: Path) -> None:
-    run = create("restore.toml", photographs, tmp_path / "run", [*SMALL, "optimisers.generator.lr=1e30"])
-    with pytest.raises(FloatingPointError):
+@pytest.mark.parametrize(("setting", "step"), [("optimisers.generator.lr=1e30", 1), ("model.l1=1e39", 0)])
+def test_a_diverged_run_shows_the_reason(photographs: Path, tmp_path: Path, setting: str, step: int) -> None:
+    run = create("restore.toml", photographs, tmp_path / "run", [*SMALL, setting])
+    with pytest.raises(FloatingPointError) as caught:
         train(run, lambda *_: None)
     page = shown(run.folder)
-    assert page["state"] == "stopped"
-    assert "the loss of the generator" in page["end"] or "nan" in page["end"]
+    assert (page["state"], page["step"], page["end"]) == ("stopped", step, str(caught.value))
 
 
-def test_a_killed_run_is_running_as_far_as_its_page_knows(photographs: Path, tmp_path: Path) -> None:
-    run = create("restore.toml", photographs, tmp_path / "run", list(SMALL))
-    reporter = report.Reporter(run.folder, run.recipe)
-    reporter.step(1)
-    assert (shown(run.folder)["state"], shown(run.folder)["left"]) == ("running", None)
-    train(resume_run(run.folder), lambda *_: None)
-    assert [life.end for life in sessions.read(run.folder)] == ["", "finished"]
+def test_a_killed_run_is_running_as_far_as_its_page_knows(tmp_path: Path) -> None:
+    recipe = Recipe.load("lsgan-ring.toml")
+    report.Reporter(tmp_path, recipe).step(1)
+    assert (shown(tmp_path)["state"], shown(tmp_path)["left"]) == ("running", None)
+    with report.Reporter(tmp_path, recipe) as again:
+        again.step(2)
+    assert [(life.first, life.last, life.end) for life in sessions.read(tmp_path)] == [(0, 1, ""), (1, 2, "finished")]
+
+
+def test_a_page_that_cannot_be_written_does_not_end_the_training(tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    with (
+        pytest.warns(UserWarning, match=r"report\.html cannot be written"),
+        report.Reporter(tmp_path, Recipe.load("lsgan-ring.toml")) as page,
+    ):
+        page.step(1)
+
+
+def test_half_a_preview_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "previews").mkdir()
+    (tmp_path / "previews" / "00000001.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "modes": 8}\n')
+    (tmp_path / "best.json").write_text(json.dumps({"step": 1, "score": 1, "scores": {"modes": 8}}))
+    report.write(tmp_path, Recipe.load("lsgan-ring.toml"))
+    assert shown(tmp_path)["previews"] == []
+    assert shown(tmp_path)["measures"] == {"columns": ["modes"], "rows": [[1, 8]]}
 
 
 def test_the_page_needs_no_other_file(tmp_path: Path) -> None:

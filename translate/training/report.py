@@ -21,6 +21,7 @@ from typing import Any, Self
 from PIL import Image
 
 from translate.training import checkpoint, environment, sessions
+from translate.training.processes import is_first
 from translate.training.recipe import Recipe
 from translate.training.sessions import FINISHED, Session
 
@@ -65,14 +66,17 @@ class Reporter:
         """A step is done; what was measured at the one before has been written."""
         now = time.time()
         if self._now is None:
-            self._before, self._pace = sessions.read(self._run), (now, step)
-            known = environment.describe(self._recipe.device)
-            self._now = Session(self._began, now, step - 1, step, "", known)
+            self._begin(step - 1)
+            self._pace = now, step
             self._tell(now, step)
         elif (step - 1) % self._recipe.validate_every == 0 or now - self._written > PATIENCE:
             self._tell(now, step)
         else:
             self._now = replace(self._now, last=step)
+
+    def _begin(self, done: int) -> None:
+        self._before = sessions.read(self._run)
+        self._now = Session(self._began, self._began, done, done, "", environment.describe(self._recipe.device))
 
     def _tell(self, now: float, step: int, end: str = "") -> None:
         assert self._now is not None
@@ -89,6 +93,9 @@ class Reporter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._now is None and isinstance(error, FloatingPointError) and is_first():  # at its first step
+            found = checkpoint.latest(self._run)
+            self._begin(int(found.name) if found else 0)
         if self._now is not None:
             by_hand = kind is not None and issubclass(kind, KeyboardInterrupt)
             end = "stopped by hand" if by_hand else FINISHED if kind is None else str(error) or kind.__name__
@@ -135,11 +142,7 @@ def collect(run: Path, recipe: Recipe, left: float | None = None) -> dict[str, A
         "charts": charts([*lines, *events], list(recipe.optimisers), measured),
         "unsound": _unsound(lines),
         "warnings": [line["warning"] for line in events if "warning" in line],
-        "previews": [
-            {"step": at, "picture": _picture(path, path.stat().st_mtime_ns)}
-            for at in shown
-            if (path := run / "previews" / f"{at:08d}.png").is_file()
-        ],
+        "previews": [{"step": at, "picture": picture} for at in shown if (picture := _preview(run, at))],
         "measures": _table(lines, measured, shown),
         "validations": len(_validations(lines, measured)),
         "recipe": recipe.to_toml(),
@@ -231,6 +234,14 @@ def _unsound(lines: Sequence[Line]) -> dict[str, int]:
             if not math.isfinite(value):
                 found.setdefault(key, line["step"])
     return dict(found)
+
+
+def _preview(run: Path, step: int) -> str | None:
+    path = run / "previews" / f"{step:08d}.png"
+    try:
+        return _picture(path, path.stat().st_mtime_ns)
+    except OSError:  # there is none, or a kill left half of it
+        return None
 
 
 @lru_cache(maxsize=4 * MOMENTS)
