@@ -190,6 +190,26 @@ def test_a_failed_save_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: py
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"precious"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit of a file's size")
+@pytest.mark.parametrize("suffix", [suffixes[0] for suffixes, _ in FORMATS.values()])
+def test_a_file_that_is_cut_short_is_an_error(suffix: str, tmp_path: Path) -> None:
+    import resource  # not on Windows
+
+    picture, target = Picture(pictures.samples((150, 160, 3))), tmp_path / f"a{suffix}"
+    picture.save(target)
+    size = target.stat().st_size
+    target.unlink()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in (size // 2, size - size // 50, size - 1):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        try:
+            with pytest.raises(OSError):
+                picture.save(target)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert not list(tmp_path.iterdir())
+
+
 def test_the_content_decides_the_format_and_the_suffix_the_target(tmp_path: Path) -> None:
     wrong = tmp_path / "really-a-png.jpg"
     wrong.write_bytes(pictures.file(pictures.smooth(8, 8), "PNG"))

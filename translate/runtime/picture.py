@@ -165,10 +165,10 @@ class Picture:
         format = format or _format_of(path)
         temporary = path.with_name(f".translate-{secrets.token_hex(8)}.tmp")
         try:
-            with open(temporary, "xb+") as file:
+            with _Whole(io.FileIO(temporary, "xb+")) as file:
                 self._write(file, format, quality)
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(file.raw.fileno())
             if self.meta.mtime_ns is not None:
                 os.utime(temporary, ns=(self.meta.mtime_ns, self.meta.mtime_ns))
             os.replace(temporary, path)
@@ -185,6 +185,14 @@ class Picture:
         meta = replace(self.meta, exif=exif.with_size(self.meta.exif, self.width, self.height)) if self.meta.exif else self.meta
         lost = codecs.encode(file, format, self.pixels, self.alpha, meta, quality)
         self.warnings += [warning for warning in lost if warning not in self.warnings]
+
+
+class _Whole(io.BufferedRandom):
+    """A file that is written whole or raises. It hides its descriptor: Pillow's encoders would write to it past Python, and take
+    what a full disk cut short for written."""
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
 
 
 @contextmanager
