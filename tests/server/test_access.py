@@ -69,6 +69,7 @@ def test_hosts_of_its_own(serve: Serve) -> None:
         "inner.example": 400,
         "xinner.example": 400,
         "example.org": 400,
+        "old-photos.example.org": 400,
     }.items():
         assert client.get("/healthz", headers={"Host": host}).status_code == status, host
     assert serve(hosts="*").get("/healthz", headers={"Host": "evil.example"}).status_code == 200
