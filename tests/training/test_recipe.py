@@ -35,7 +35,12 @@ def test_settings_lie_over_the_file() -> None:
         ("optimisers.critics.lr=1", r"restore\.toml: unknown player in \[optimisers\] 'critics' .did you mean critic"),
         ("model.name=cgam", r"restore\.toml: unknown model 'cgam' .did you mean cgan"),
         ("generator.name=unknown", "choose from"),
-        ("generator.wdth=3", r"restore\.toml: restorer does not take these arguments: got an unexpected .* 'wdth'"),
+        (
+            "generator.wdth=3",
+            r"restore\.toml: restorer does not take these arguments: got an unexpected .* 'wdth' .did you mean width",
+        ),
+        ("model.gradeint=1", r"cgan does not take these arguments: got an unexpected .* 'gradeint' .did you mean gradient"),
+        ("critic.netwrk.name=x", ": --set critic.netwrk: there is no such key .did you mean network"),
         ("steps=0", ": --set steps: Input should be greater"),
         ("steps=many", ": --set steps: Input should be a valid integer"),
         ("optimisers.generator.betas=[0.5, 2]", r": --set optimisers\.generator\.betas\.1: Input should be less"),

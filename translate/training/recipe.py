@@ -4,7 +4,7 @@ import difflib
 import inspect
 import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -288,26 +288,31 @@ def find(path: str | Path) -> Path:
 def known(name: str, choices: dict[str, Any], what: str) -> None:
     """Raises `ValueError`, listing the choices, where `name` is none of them."""
     if name not in choices:
-        near = difflib.get_close_matches(name, choices, 1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ValueError(f"unknown {what} {name!r}{hint}; choose from {', '.join(sorted(choices))}")
+        raise ValueError(f"unknown {what} {name!r}{_hint(name, choices)}; choose from {', '.join(sorted(choices))}")
 
 
 def _make(choices: dict[str, Any], part: Part, *inputs: nn.Module, **settled: int) -> Any:
     try:
         return choices[part.name](*inputs, **settled | part.arguments)
     except TypeError as error:
-        raise ValueError(f"{part.name} does not take these arguments: {str(error).rpartition('() ')[2]}") from error
+        takes = inspect.signature(choices[part.name]).parameters
+        hint = next((_hint(key, takes) for key in part.arguments if key not in takes), "")
+        raise ValueError(f"{part.name} does not take these arguments: {str(error).rpartition('() ')[2]}{hint}") from error
+
+
+def _hint(name: str, choices: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, choices, 1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _explain(item: Any, section: type[BaseModel], told: Sequence[str]) -> str:
     where = "".join(f"{part}." for part in item["loc"])
-    place = where and ("--set " if any(where.startswith(f"{key}.") for key in told) else "") + where[:-1] + ": "
+    by_setting = any(where.startswith(f"{key}.") or f"{key}.".startswith(where) for key in told)
+    place = f"{'--set ' if by_setting else ''}{where[:-1]}: " if where else ""
     if item["type"] != "extra_forbidden":
         return place + item["msg"].removeprefix("Value error, ")
     for part in item["loc"][:-1]:
         annotation = section.model_fields[str(part)].annotation if str(part) in section.model_fields else None
         kinds = (kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type) and issubclass(kind, BaseModel))
         section = next(kinds, Optimiser)
-    near = difflib.get_close_matches(str(item["loc"][-1]), section.model_fields, 1)
-    return f"{place}there is no such key" + (f" (did you mean {near[0]}?)" if near else "")
+    return f"{place}there is no such key{_hint(str(item['loc'][-1]), section.model_fields)}"

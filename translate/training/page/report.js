@@ -60,7 +60,7 @@ function head() {
   const fact = (name, value, more) => $("facts").append(el("div", {}, el("dt", {}, name), el("dd", {}, value, more ? el("small", {}, ` ${more}`) : null)));
   if (data.best && data.best.score !== undefined && data.best.score !== null) fact(`best ${data.best.measure}`, number(data.best.score), `at step ${whole(data.best.step)}`);
   else if (data.best) fact("exported", `step ${whole(data.best.step)}`, "the last one measured, as the recipe has it");
-  if (data.sessions.length) fact("trained for", duration(data.spent), data.sessions.length > 1 ? `in ${data.sessions.length} sessions` : "");
+  if (data.spent >= 1) fact("trained for", duration(data.spent), data.sessions.length > 1 ? `in ${data.sessions.length} sessions` : "");
   if (data.left !== null) fact("left", `about ${duration(data.left)}`);
   const alert = (...text) => $("alerts").append(el("p", {}, ...text));
   if (data.state === "stopped") alert(`It ended so: ${data.end}. `, el("code", {}, "translate-train --resume"), " with this folder goes on from the last checkpoint.");
