@@ -18,6 +18,7 @@ from translate.models import System
 from translate.training import checkpoint
 from translate.training.recipe import Recipe
 from translate.training.run import create, resume_run, train
+from translate.training.samples import Modes
 
 try:
     import resource
@@ -182,10 +183,61 @@ def recipe_parts(recipe: Recipe) -> tuple[System, EMA, dict[str, Optimizer]]:
     return model, EMA(model.translator), {"generator": torch.optim.AdamW(model.translator.parameters())}
 
 
-def test_a_diverging_run_says_where(photographs: Path, tmp_path: Path) -> None:
-    run = create("restore.toml", photographs, tmp_path / "run", [*SMALL, "model.l1=1e39"])
-    with pytest.raises(FloatingPointError, match="step 1: the loss of the generator"):
+def test_a_diverging_run_says_where_and_keeps_what_led_to_it(photographs: Path, tmp_path: Path) -> None:
+    run = create(
+        "restore.toml", photographs, tmp_path / "run", [*SMALL, "optimisers.generator.lr=1e20", "optimisers.generator.warmup=0"]
+    )
+    with pytest.raises(
+        FloatingPointError, match=r"step \d: the (loss|gradient) of the generator is .*learning from .*\.png"
+    ) as told:
         train(run, lambda *_: None)
+    step = int(str(told.value).split()[1].rstrip(":"))
+    kept = run.folder / "diverged" / f"{step - 1:08d}"
+    assert str(kept) in str(told.value)
+    why = json.loads((kept / "state.json").read_text())["diverged"]
+    assert (why["step"], why["player"]) == (step, "generator")
+    assert all((photographs / Path(name).name).is_file() for name in why["files"])
+    assert load_file(kept / "batch.safetensors")["0/x"].shape == (2, 3, 32, 32)
+    assert checkpoint.damage(kept) is None
+    found = checkpoint.latest(run.folder)
+    assert (found.parent.name if found else "checkpoints") == "checkpoints"
+    with pytest.raises(FloatingPointError, match=f"step {step}"):  # it comes to the same point
+        train(resume_run(run.folder), lambda *_: None)
+
+
+def test_a_disk_that_is_full_ends_the_run_in_words(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = checkpoint.save_file
+
+    def full(tensors: object, path: Path) -> None:
+        if "00000004" in str(path):
+            raise OSError(28, "No space left on device")
+        real(tensors, path)  # type: ignore[arg-type]
+
+    run = create("restore.toml", photographs, tmp_path / "run", [*SMALL, "data.holdout=0"])
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(
+        OSError, match=r"00000004 cannot be written.*No space left.*00000002 stands: go on from there with .*--resume"
+    ):
+        train(run, lambda *_: None)
+    monkeypatch.undo()
+    assert train(resume_run(run.folder), lambda *_: None) == checkpoint.folder(run.folder, 6)
+
+
+def test_speed_memory_and_every_learning_rate_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Modes.__init__, "__defaults__", (80, ()))  # nothing is measured
+    settings = ["steps=6", "log_every=2", "device=cpu", "generator.width=4", "critic.network.width=4", "generator.norm=none"]
+    run = create("wgan-ring.toml", None, tmp_path / "run", [*settings, "select=", "checkpoint_every=6", "validate_every=6"])
+    train(run, lambda *_: None)
+    events, metrics = (
+        [json.loads(line) for line in (run.folder / name).read_text().splitlines()] for name in ("events.jsonl", "metrics.jsonl")
+    )
+    assert [event["step"] for event in events] == [2, 4, 6]
+    assert all(event["pictures_per_s"] > 0 for event in events)
+    assert all(event["memory_gib"] > 0 for event in events if resource)
+    rows = [line for line in metrics if "lr/critic" in line]
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert all({"lr/generator", "score/D/real", "score/D/fake"} <= row.keys() for row in rows)
+    assert all(row["wasserstein/D"] == pytest.approx(row["score/D/real"] - row["score/D/fake"], abs=2e-6) for row in rows)
 
 
 @pytest.mark.parametrize(

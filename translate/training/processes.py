@@ -60,7 +60,9 @@ def same_everywhere(fabric: Fabric, model: System) -> None:
     if fabric.world_size == 1:
         return
     for tensor in (*model.parameters(), *model.buffers()):
-        dist.broadcast(tensor.data, src=0)
+        first = tensor.detach().contiguous()  # messages are sent in one piece
+        dist.broadcast(first, src=0)
+        tensor.data.copy_(first)
     if fabric.device.type == "cuda":  # it keeps the parameters themselves, and there is none for other devices
         nn.SyncBatchNorm.convert_sync_batchnorm(cast(nn.Module, model))
 

@@ -113,9 +113,5 @@ class Step:
         if not math.isfinite(norm):
             raise Diverged(step, player, f"gradient of the {player} is {norm}", losses)
         if self.history.explodes(player, total):
-            raise Diverged(
-                step,
-                player,
-                f"loss of the {player}, {total:.6g}, is over {self.history.limit:g} times the largest before",
-                losses,
-            )
+            what = f"loss of the {player} is {total:.6g}, over {self.history.limit:g} times the largest one before"
+            raise Diverged(step, player, what, losses)

@@ -1,0 +1,184 @@
+"""Several processes, and processes that are killed: what comes of it is what one that is left alone makes."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+
+from tests.small_training import TINY
+from translate.data.pixels import start_worker
+from translate.gan.networks.blocks import SampleBatchNorm
+from translate.gan.stabilisers import EMA
+from translate.training import checkpoint, processes
+from translate.training.recipe import Recipe
+from translate.training.run import create, resume_run, train
+from translate.training.samples import Modes
+
+# A fork has everything imported already; but none can compute gradients beside a GPU's threads.
+FORKS = sys.platform == "linux" and not torch.cuda.is_available()
+CONTEXT: Any = multiprocessing.get_context("fork" if FORKS else "spawn")
+CYCLEGAN = (*TINY, "steps=5", "batch=2", "generator.blocks=1", "validate_every=5", "checkpoint_every=3", "keep=9", "ema=0.9")
+ALONE = (*CYCLEGAN, "model.pool=0", "data.holdout=0")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight pictures of noise in A, and eight in B."""
+    folder = tmp_path_factory.mktemp("domains")
+    for domain in ("A", "B"):
+        (folder / domain).mkdir()
+        for k in range(8):
+            picture = np.random.default_rng((ord(domain), k)).integers(0, 255, (30, 24, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(folder / domain / f"{k}.png")
+    return folder
+
+
+def started(rank: int, world: int, port: int, work: Callable[..., None], *given: Any) -> None:
+    """What torchrun tells each process that it starts."""
+    torch.set_num_threads(1)
+    here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world, "GROUP_RANK": 0, "ROLE_RANK": rank}
+    os.environ |= {name: str(value) for name, value in here.items()}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+    work(*given)
+
+
+def together(work: Callable[..., None], *given: Any, world: int = 2) -> None:
+    start_worker(0)  # no fork survives OpenCV's threads
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = [CONTEXT.Process(target=started, args=(rank, world, port, work, *given)) for rank in range(world)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(120)
+    assert [child.exitcode for child in children] == [0] * world
+
+
+def begin(data: Path, folder: Path, settings: tuple[str, ...]) -> None:
+    if not processes.is_first():  # only the first may write
+        for place, name in ((checkpoint, "save"), (checkpoint, "write_atomically"), (Path, "mkdir")):
+            setattr(place, name, None)
+    train(create("cyclegan.toml", data, folder, list(settings)), lambda *_: None)
+
+
+def go_on(folder: Path) -> None:
+    train(resume_run(folder), lambda *_: None)
+
+
+def losses(folder: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]  # each is written once
+    return [{key: line[key] for key in line if key.startswith(("generator/", "critic/"))} for line in lines]
+
+
+def same_losses(one: Path, other: Path) -> bool:
+    """Up to rounding, which five steps of Adam raise."""
+    return all(a == pytest.approx(b, rel=1e-3, abs=2e-6) for a, b in zip(losses(one), losses(other), strict=True))
+
+
+def rewound(run: Path, into: Path) -> Path:
+    """The run as it was before its last checkpoint."""
+    shutil.copytree(run, into)
+    shutil.rmtree(checkpoint.folder(into, 5))
+    return into
+
+
+def same_bits(one: Path, other: Path) -> bool:
+    for name in ("weights", "ema", "optimizer", "processes"):
+        ours, theirs = (load_file(checkpoint.folder(run, 5) / f"{name}.safetensors") for run in (one, other))
+        if ours.keys() != theirs.keys() or not all(ours[key].equal(theirs[key]) for key in ours):
+            return False
+    return True
+
+
+def test_two_processes_learn_what_one_learns_and_either_goes_on_for_the_other(folders: Path, tmp_path: Path) -> None:
+    begin(folders, tmp_path / "one", ALONE)
+    together(begin, folders, tmp_path / "two", ALONE)
+    assert same_losses(tmp_path / "two", tmp_path / "one")
+    together(go_on, rewound(tmp_path / "one", tmp_path / "widened"))
+    assert same_losses(tmp_path / "widened", tmp_path / "one")
+    go_on(rewound(tmp_path / "two", tmp_path / "narrowed"))
+    assert same_losses(tmp_path / "narrowed", tmp_path / "one")
+
+
+def test_two_processes_resumed_end_with_the_same_bits(folders: Path, tmp_path: Path) -> None:
+    settings = (*CYCLEGAN, "model.pool=1", "generator.dropout=0.5")  # each process draws its own
+    together(begin, folders, tmp_path / "whole", settings)
+    together(go_on, rewound(tmp_path / "whole", tmp_path / "resumed"))
+    assert same_bits(tmp_path / "whole", tmp_path / "resumed")
+    kept = checkpoint.folder(tmp_path / "whole", 5)
+    theirs, mine = load_file(kept / "processes.safetensors"), load_file(kept / "weights.safetensors")
+    assert not theirs["1/pool_x._extra_state"].equal(mine["pool_x._extra_state"])
+    assert not theirs["1/rng"].equal(load_file(kept / "optimizer.safetensors")["rng"])
+    weights = load_file(checkpoint.folder(tmp_path / "whole", 3) / "ema.safetensors")
+    assert not all(value.equal(load_file(kept / "ema.safetensors")[key]) for key, value in weights.items())
+
+
+def killed_at(call: int, folder: Path) -> None:
+    """Goes on with a run until it writes to the disk for the `call`-th time, and then is no more."""
+    torch.set_num_threads(1)
+    left, real = [call], os.fsync
+
+    def fsync(handle: int) -> None:
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(handle)
+
+    os.fsync = fsync
+    go_on(folder)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill on this system")
+def test_killed_wherever_it_writes_a_run_ends_with_the_same_bits(tmp_path: Path) -> None:
+    settings = ["steps=5", "checkpoint_every=1", "validate_every=99", "select=", "keep=1", "batch=4", "device=cpu", "log_every=1"]
+    settings += ["generator.width=4", "critic.network.width=4", "workers=0"]
+    whole, killed = (create("wgan-gp-ring.toml", None, tmp_path / name, settings) for name in ("whole", "killed"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Modes.__init__, "__defaults__", (80, ()))  # nothing is measured
+        for call in (4, 9, 12, 14):
+            child = CONTEXT.Process(target=killed_at, args=(call, killed.folder))
+            child.start()
+            child.join(60)
+            assert child.exitcode == -signal.SIGKILL
+        train(whole, lambda *_: None)
+        assert checkpoint.latest(killed.folder) != checkpoint.folder(killed.folder, 5)
+        go_on(killed.folder)
+    for name in ("weights", "ema", "optimizer"):
+        one, other = (load_file(checkpoint.folder(run.folder, 5) / f"{name}.safetensors") for run in (whole, killed))
+        assert all(one[key].equal(other[key]) for key in one), name
+    assert (whole.folder / "metrics.jsonl").read_text() == (killed.folder / "metrics.jsonl").read_text()
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="batch = 3 cannot be shared out evenly among 2 processes"):
+        processes.launcher(Recipe.load("gan-ring.toml", ["batch=3"]))
+    assert not processes.is_first()
+
+
+def test_on_gpus_batch_normalisation_is_shared_and_the_average_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes.dist, "broadcast", lambda tensor, src: None)
+    model: Any = nn.ModuleDict({"G": nn.Sequential(nn.Conv2d(3, 2, 1), SampleBatchNorm(2))})
+    ema, held = EMA(model["G"]), list(model.parameters())
+    processes.same_everywhere(SimpleNamespace(world_size=2, device=torch.device("cuda")), model)  # type: ignore[arg-type]
+    assert isinstance(model["G"][1], nn.SyncBatchNorm)
+    assert isinstance(ema.network[1], SampleBatchNorm)  # type: ignore[index]
+    assert all(one is other for one, other in zip(held, model.parameters(), strict=True))
+    ema.network.load_state_dict(model["G"].state_dict())
