@@ -97,3 +97,7 @@ def _costs(name: str, data: Path | None, settings: list[str], console: Console) 
     typer.echo(recipe.to_toml())
     for line in lines:
         typer.echo(f"# {line}")
+
+
+if __name__ == "__main__":  # torchrun -m translate.cli.train
+    app()
