@@ -172,9 +172,12 @@ def charts(lines: Sequence[Line], players: Sequence[str], measured: Sequence[str
         kind, of, title = place
         chart = found.setdefault(place, {"kind": kind, "of": of, "title": title, "curves": []})
         chart["curves"].append({"name": name, "points": points((line["step"], line[key]) for line in lines if key in line)})
-    return sorted(
-        found.values(), key=lambda chart: (KINDS.index(chart["kind"]), players.index(chart["of"]) if chart["of"] else 0)
-    )
+    known = [*measured, *players]  # in their own order, not the alphabet's
+
+    def place_of(chart: dict[str, Any]) -> tuple[int, int]:
+        return KINDS.index(chart["kind"]), known.index(chart["of"] or chart["title"]) if chart["kind"] != "engine" else 0
+
+    return sorted(found.values(), key=place_of)
 
 
 def points(values: Iterable[tuple[int, float]], limit: int = POINTS) -> list[tuple[float, ...]]:

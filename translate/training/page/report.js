@@ -32,6 +32,7 @@ function places(largest) {
 function number(v) {
   if (v === null || v === undefined) return "not finite";
   const size = Math.abs(v);
+  if (Number.isInteger(v)) return MINUS(whole(v));
   if (size && (size < 1e-4 || size >= 1e7)) return MINUS(v.toExponential(2));
   return MINUS(size >= 1000 ? whole(v) : v.toFixed(places(size)));
 }
@@ -59,7 +60,7 @@ function head() {
   document.querySelector("#bar span").style.width = `${Math.min(100, (100 * data.step) / data.steps)}%`;
   const fact = (name, value, more) => $("facts").append(el("div", {}, el("dt", {}, name), el("dd", {}, value, more ? el("small", {}, ` ${more}`) : null)));
   if (data.best && data.best.score !== undefined && data.best.score !== null) fact(`best ${data.best.measure}`, number(data.best.score), `at step ${whole(data.best.step)}`);
-  else if (data.best) fact("exported", `step ${whole(data.best.step)}`, "the last one measured, as the recipe has it");
+  else if (data.best) fact("chosen", `step ${whole(data.best.step)}`, "the last one measured, as the recipe has it");
   if (data.spent >= 1) fact("trained for", duration(data.spent), data.sessions.length > 1 ? `in ${data.sessions.length} sessions` : "");
   if (data.left !== null) fact("left", `about ${duration(data.left)}`);
   const alert = (...text) => $("alerts").append(el("p", {}, ...text));
@@ -253,10 +254,10 @@ function table(columns, rows, kind = "") {
 function measures() {
   const { columns, rows } = data.measures;
   if (!rows.length) return;
-  const digits = columns.map((_, i) => places(Math.max(...rows.map((row) => Math.abs(row[i + 1] ?? 0)))));
+  const digits = columns.map((_, i) => (rows.every((row) => Number.isInteger(row[i + 1])) ? 0 : places(Math.max(...rows.map((row) => Math.abs(row[i + 1] ?? 0))))));
   const lines = [...rows].reverse().map((row) => el("tr", { class: data.best && row[0] === data.best.step ? "chosen" : "" },
     el("td", {}, whole(row[0])), ...columns.map((_, i) => el("td", {}, row[i + 1] === null ? "not finite" : MINUS(row[i + 1].toFixed(digits[i]))))));
-  const hint = rows.length < data.validations ? `${rows.length} of ${data.validations} validations; metrics.jsonl has all` : "on held-out data, by the averaged generator";
+  const hint = rows.length < data.validations ? `${rows.length} of ${data.validations} validations; metrics.jsonl has all` : "of the averaged generator";
   section("Every validation", hint).append(el("div", { class: "sheet tall" }, table(["step", ...columns], lines)));
 }
 function audit() {
@@ -291,7 +292,7 @@ function lives() {
 }
 
 head();
-curves("measure", "Measures", "the ring marks the best checkpoint");
+curves("measure", "Measures", "the ring marks the chosen checkpoint");
 curves("loss", "Losses", "thin: as logged; bold: mean of the neighbourhood");
 curves("engine", "Scores, rates and machine");
 pictures();
