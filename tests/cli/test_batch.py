@@ -178,8 +178,8 @@ def test_a_pipe_gives_what_the_folder_gives(scans: Path, tmp_path: Path, restore
     result = call("-", "-", stdin=(scans / name).read_bytes())
     assert (result.exit_code, result.stdout_bytes) == (0, expected)
     assert call(scans / name, "-").stdout_bytes == expected
-    assert call("-", "piped" + Path(name).suffix, stdin=(scans / name).read_bytes()).exit_code == 0
-    assert (tmp_path / ("piped" + Path(name).suffix)).read_bytes() == expected
+    assert call("-", "new/piped" + Path(name).suffix, stdin=(scans / name).read_bytes()).exit_code == 0
+    assert (tmp_path / ("new/piped" + Path(name).suffix)).read_bytes() == expected
     assert call("-", "-", "--format", "webp", stdin=(scans / name).read_bytes()).stdout_bytes[8:12] == b"WEBP"
 
 
@@ -249,8 +249,16 @@ def test_journal_and_report_lie_where_told(scans: Path, tmp_path: Path) -> None:
 
 
 def test_a_report_that_cannot_be_written_is_found_before_the_work(scans: Path, tmp_path: Path) -> None:
-    assert call("scans", "out", "--report", scans).exit_code == 1
+    result = call("scans", "out", "--report", scans)
+    assert result.exit_code == 1
+    assert "with --report" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_pictures_is_told(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = call(tmp_path / "empty", tmp_path / "out")
+    assert (result.exit_code, "holds no pictures" in result.stderr) == (0, True)
 
 
 def test_the_docs_name_every_option() -> None:

@@ -93,6 +93,8 @@ def _folder(job: Job, jobs: int, told: Path | None, display: Display) -> int:
     report = told or (job.target.with_name(f"{job.target.name}.report.jsonl") if job.journal else None)
     due = report is not None and (bool(job.todo) or not report.exists())
     records, began = job.records(), time.monotonic()
+    if not job.plan.items:
+        display.say(f"warning: {job.source} holds no pictures")
     for output in job.changed():
         display.say(f"warning: {output} has been changed since it was written; it is left alone")
     stop, signals, error = Event(), list[int](), None
@@ -125,8 +127,11 @@ def _folder(job: Job, jobs: int, told: Path | None, display: Display) -> int:
 
 def _try_out(report: Path) -> None:
     """Better an error now than after a night's work."""
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.open("a").close()
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.open("a").close()
+    except OSError as error:
+        raise JobRefused(f"the report {report} cannot be written: {error.strerror}. Choose another place with --report") from error
 
 
 def _write_report(report: Path, records: dict[str, Record], summary: dict[str, str | int | float]) -> None:
@@ -208,6 +213,7 @@ def _pipe(source: Path, target: Path, given: Settings, overwrite: bool, display:
         sys.stdout.buffer.write(picture.encode(given.format, given.quality))
         sys.stdout.buffer.flush()
     else:
+        target.parent.mkdir(parents=True, exist_ok=True)
         picture.save(target, format=given.format, quality=given.quality)
     for warning in picture.warnings:
         display.say(f"warning: {warning}")
