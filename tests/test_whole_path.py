@@ -22,6 +22,7 @@ from translate.cli.export import app as export
 from translate.cli.train import app as train
 from translate.runtime.store import Store
 from translate.training.recipe import Recipe
+from translate.training.run import resume_run
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,7 @@ def test_torch_python_and_http_agree(run: Path, picture: Image.Image) -> None:
     assert card == json.loads(translate.load(run / "restore.onnx").card.model_dump_json())
     assert card["metrics"].keys() >= {"old/psnr", "noise25/psnr", "clean/psnr"}
     assert card["recipe"]["steps"] == 10
+    assert card["data"] == [str(resume_run(run).task)]  # what it was trained on, and nothing that the recipe only claims
 
 
 def test_a_folder_comes_back(run: Path, picture: Image.Image, tmp_path: Path) -> None:

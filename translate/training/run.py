@@ -22,6 +22,9 @@ def create(recipe: str, data: Path | None, folder: Path, settings: list[str]) ->
     """Makes the run folder. Raises `ValueError` where one with another content stands already."""
     resolved = Recipe.load(recipe, settings)
     task = tasks.find(resolved, data)
+    if resolved.about and not resolved.about.data:
+        about = resolved.about.model_copy(update={"data": [str(task)]})
+        resolved = resolved.model_copy(update={"about": about})
     if (folder / "recipe.toml").exists():
         raise ValueError(f"{folder} holds a run already: go on with --resume {folder}, or choose another --out")
     # What a part, the machine or the start refuses is told before there is a folder.
