@@ -114,7 +114,8 @@ def test_recipes_parse(path: Path) -> None:
 
 def test_wheel_holds_the_page_the_recipes_and_the_weights() -> None:
     held = {Path(file.distribution_path).as_posix() for file in WheelBuilder(str(ROOT)).recurse_included_files()}
-    shipped = {"server/ui": "server/ui", "translate/recipes": "translate/recipes", "weights": "translate/_weights"}
+    folders = ("server/ui", "translate/recipes", "translate/training/page")
+    shipped = dict(zip(folders, folders, strict=True)) | {"weights": "translate/_weights"}
     for folder, inside in shipped.items():
         assert {f"{inside}/{p.name}" for p in (ROOT / folder).iterdir() if p.is_file()} <= held
     assert "translate/py.typed" in held

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,6 +93,7 @@ def export_run(run: Path, out: Path | None = None) -> list[Path]:
     from translate.evaluation.tested import measure_test_split
     from translate.runtime.card import Card
     from translate.training.checkpoint import load_generator
+    from translate.training.environment import commit
     from translate.training.recipe import Recipe
 
     if not (run / "recipe.toml").is_file():
@@ -123,7 +123,7 @@ def export_run(run: Path, out: Path | None = None) -> list[Path]:
             test_set=_validation(recipe) if measured else "",
             recipe=recipe.model_dump(mode="json", exclude={"about", "start"}),
             seed=recipe.seed,
-            commit=_commit(),
+            commit=commit(),
         )
         written.append(_write(network, card, path))
         measure_test_split(path, recipe, _data(run), back=way == "back")
@@ -226,12 +226,3 @@ def _write(network: "nn.Module", card: "Card", path: Path) -> Path:
     write(network, card, path)
     write_atomically(path.with_suffix(".md"), markdown(card))
     return path
-
-
-def _commit() -> str:
-    """The commit that this code was checked out at, or nothing where it was installed without its history."""
-    here = Path(__file__).resolve().parents[2]
-    if not (here / ".git").exists():
-        return ""
-    asked = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return asked.stdout.strip()

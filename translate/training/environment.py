@@ -26,7 +26,7 @@ def describe(device: str) -> dict[str, str]:
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
         "translate": translate.__version__,
-        "commit": commit() or "not told: installed without its history",
+        "commit": _code(),
     }
 
 
@@ -39,16 +39,22 @@ def device_name(device: str) -> str:
     return f"cpu: {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
 
 
+def _code() -> str:
+    if not (known := commit()):
+        return "not known: installed without its history"
+    return known + (", with changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
 def commit() -> str:
-    """The commit that this code was checked out at, with a mark where files were changed; nothing where it is installed."""
+    """The commit that this code was checked out at, or nothing where it was installed without its history."""
+    return _git("rev-parse", "HEAD")
+
+
+def _git(*words: str) -> str:
     here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return ""
-    asked = [
-        subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=False).stdout.strip()
-        for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-    ]
-    return asked[0] + (" and changes that are not committed" if asked[1] else "")
+    return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _version(package: str) -> str:
