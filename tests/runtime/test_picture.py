@@ -1,5 +1,6 @@
 """What a photograph had is there again after opening and saving it, in every format."""
 
+import errno
 import io
 import os
 import subprocess
@@ -169,6 +170,20 @@ def test_heic_without_its_package_names_it(monkeypatch: pytest.MonkeyPatch) -> N
         Picture.open(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40))
 
 
+@pytest.mark.parametrize(
+    ("marker", "bits", "kind"), [(0xC3, 8, "lossless"), (0xF7, 8, "JPEG-LS"), (0xC1, 12, "12-bit"), (0xC2, 8, None)]
+)
+def test_a_rare_kind_of_jpeg_is_not_called_damaged(marker: int, bits: int, kind: str | None) -> None:
+    data = pictures.file(pictures.smooth(16, 16), "JPEG", progressive=kind is None)
+    at = data.index(b"\xff\xc2" if kind is None else b"\xff\xc0")
+    made = data[: at + 1] + bytes([marker]) + data[at + 2 : at + 4] + bytes([bits]) + data[at + 5 :]
+    if kind is None:
+        assert Picture.open(made).pixels.shape == (16, 16, 3)
+    else:
+        with pytest.raises(UnsupportedPicture, match=kind):
+            Picture.open(made)
+
+
 def test_save_keeps_the_date_and_leaves_no_other_file(tmp_path: Path) -> None:
     folder = tmp_path / "Größe 写真" / ("n" * 100)
     folder.mkdir(parents=True)
@@ -203,7 +218,7 @@ def test_a_file_that_is_cut_short_is_an_error(suffix: str, tmp_path: Path) -> No
     for limit in (size // 2, size - size // 50, size - 1):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
         try:
-            with pytest.raises(OSError):
+            with pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
                 picture.save(target)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -1,5 +1,6 @@
 """JPEG, WebP, BMP and AVIF: the 8-bit formats, through Pillow's own plugins."""
 
+import os
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -33,6 +34,8 @@ EXIF = b"Exif\0\0"
 
 def decode(file: BinaryIO, format: str, max_pixels: int) -> Decoded:
     """A picture of 8 bits per sample."""
+    if format == "JPEG":
+        _refuse_rare_jpeg(file)
     with PLUGINS[format](file) as image:
         check_size(image.width, image.height, max_pixels)
         info, warnings = image.info, _left_out(file, format, image)
@@ -108,6 +111,21 @@ def _is_lossless_webp(file: BinaryIO) -> bool:
             return kind == b"VP8L"
         at += 24 if kind == b"ANMF" else 8 + size + size % 2
     return False
+
+
+def _refuse_rare_jpeg(file: BinaryIO) -> None:
+    """Raises `UnsupportedPicture` for what the JPEG standards know beside 8 bits and Huffman or arithmetic codes of a DCT."""
+    file.seek(2)
+    while len(head := file.read(4)) == 4 and head[0] == 0xFF:
+        marker, length = head[1], int.from_bytes(head[2:])
+        if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
+            bits = int.from_bytes(file.read(1))
+            if marker not in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA) or bits != 8:
+                kind = "JPEG-LS" if marker == 0xF7 else f"lossless, hierarchical or {bits}-bit JPEG"
+                raise UnsupportedPicture(f"a {kind} is not read: save it as an ordinary JPEG or as PNG")
+            break
+        file.seek(length - 2, os.SEEK_CUR)
+    file.seek(0)
 
 
 def _jpeg_coding(image: JpegImageFile) -> JpegCoding:
