@@ -131,7 +131,7 @@ def _try_out(report: Path) -> None:
         report.parent.mkdir(parents=True, exist_ok=True)
         report.open("a").close()
     except OSError as error:
-        raise JobRefused(f"the report {report} cannot be written: {error.strerror}. Choose another place with --report") from error
+        raise JobRefused(f"the report {report} cannot be written: {error.strerror}. Place it with --report") from error
 
 
 def _write_report(report: Path, records: dict[str, Record], summary: dict[str, str | int | float]) -> None:
