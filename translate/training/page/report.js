@@ -107,6 +107,7 @@ function decades(low, high) {
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
     for (const f of [1, 2, 5]) { const at = f * 10 ** power; if (at >= low * 0.999 && at <= high * 1.001) found.push(at); }
   const ones = found.filter((at) => /^1/.test(at.toExponential()));
+  if (found.length < 3) return ticks(low, high, 4).filter((at) => at > 0);
   return ones.length >= 3 ? ones.filter((_, i) => i % Math.ceil(ones.length / 5) === 0) : found.length <= 6 ? found : found.filter((_, i) => i % 2 === 0);
 }
 const short = (v) => MINUS(Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-5) ? v.toExponential(0).replace("e+", "e") : Math.abs(v) >= 1000 ? whole(v) : String(+v.toPrecision(4)));
