@@ -13,10 +13,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from translate.training import checkpoint
 
-try:
+if sys.platform != "win32":
     import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
 
 
 class Log:
@@ -88,7 +86,7 @@ def memory(device: torch.device) -> dict[str, float]:
     """GiB, the most so far: the GPU's where there is one, else this process's, where the system tells it."""
     if device.type == "cuda":
         return {"memory_gib": torch.cuda.max_memory_allocated(device) / 2**30}
-    if resource is None:
+    if sys.platform == "win32":
         return {}
     return {"memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)}
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from translate.training import checkpoint, tasks
-from translate.training.fit import Status, fit, launcher
+from translate.training.fit import Status, fit
+from translate.training.processes import is_first, launcher
 from translate.training.recipe import Recipe
 from translate.training.report import Reporter
 
@@ -55,6 +56,8 @@ def resume_run(folder: Path) -> Run:
 
 def train(run: Run, report: Callable[[int, dict[str, float]], None]) -> Path:
     """Trains to the end and returns the best checkpoint."""
+    if not is_first():
+        return fit(run.recipe, run.folder, run.task)
     with Reporter(run.folder, run.recipe) as reporter:
 
         def tell(status: Status) -> None:

@@ -72,7 +72,7 @@ class Collapse:
 
     def measures(self) -> dict[str, float]:
         """Mean scores, and where the objective has one the Wasserstein estimate, of critics that moved at this step."""
-        found = {}
+        found: dict[str, float] = {}
         for name, critic in self.critics.items():
             if critic.seen is not None:
                 real, fake = critic.seen.real_score.mean().item(), critic.seen.fake_score.mean().item()
@@ -83,7 +83,7 @@ class Collapse:
 
     def warnings(self, step: int) -> list[str]:
         """What is to be said after `step`, in words."""
-        found = {}
+        found: dict[str, str] = {}
         for name, critic in self.critics.items():
             if critic.seen is None:
                 continue
