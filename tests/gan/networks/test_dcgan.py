@@ -47,6 +47,31 @@ def test_the_critic_has_no_norm_on_its_input_no_hidden_linear_layer_and_leaks() 
     assert sum(p.numel() for p in critic.parameters()) == kernels + 64 + 2 * (128 + 256 + 512) + 512 * 16 + 1
 
 
+def test_infogans_networks_counted_by_hand() -> None:
+    with torch.device("meta"):
+        generator, critic = DCGANGenerator(74, 1, 28, 64, hidden=1024), DCGANCritic(1, 28, 64, hidden=1024)
+    shared = 16 * (128 * 64 + 64 * 1)  # the two convolutions at 7 and 14 pixels, the same in both
+    assert sum(p.numel() for p in generator.parameters()) == (74 * 1024 + 1024 * 128 * 49 + shared + 2 * (1024 + 128 + 64) + 1)
+    assert sum(p.numel() for p in critic.parameters()) == (shared + 128 * 49 * 1024 + 64 + 2 * (128 + 1024) + 1024 + 1)
+    assert critic.score.in_features == 1024
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
+def test_hidden_units_are_fully_connected(norm: str) -> None:
+    torch.manual_seed(0)
+    generator, critic = DCGANGenerator(5, 1, 16, 2, norm, hidden=6).eval(), DCGANCritic(1, 16, 2, norm, hidden=6).eval()
+    assert critic.features(generator(torch.randn(3, 5))).shape == (3, 6)
+    first = [layer for layer in generator.body if isinstance(layer, nn.Conv2d)]
+    last = [layer for layer in critic.body if isinstance(layer, nn.Conv2d)][-1]
+    assert [tuple(layer.weight.shape) for layer in (*first, last)] == [(6, 5, 1, 1), (6, 4, 4, 4)]
+
+
+@pytest.mark.parametrize("network", [DCGANGenerator, DCGANCritic])
+def test_hidden_units_have_no_places_to_normalise_over(network: type[nn.Module]) -> None:
+    with pytest.raises(ValueError, match="one place"):
+        network(norm="instance", hidden=6)
+
+
 def test_weights_start_small() -> None:
     torch.manual_seed(0)
     for network in (DCGANGenerator(width=16), DCGANCritic(width=16)):

@@ -18,7 +18,8 @@ class DCGANGenerator(nn.Module):
 
     z becomes 4×4 places, or 5 to 7 where the `size` asks for it (28 = 7·2·2), and is doubled up to `size`; the last hidden
     layer has `width` channels, each one before it twice as many (the paper: 128 at 64 px). One-hot class labels come beside z,
-    so `latent` counts them too. `upsample` "resize" avoids what "transposed" risks: checkerboards.
+    so `latent` counts them too. `upsample` "resize" avoids what "transposed" risks: checkerboards. With `hidden` there is a
+    fully connected layer of so many units between z and the first places, as InfoGAN's G has (1024: Chen et al. 2016, C.1).
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class DCGANGenerator(nn.Module):
         width: int = 64,
         norm: str = "batch",
         upsample: str = "transposed",
+        hidden: int = 0,
     ) -> None:
         super().__init__()
         blocks.check_counts("DCGANGenerator", latent=latent, channels=channels, width=width)
@@ -36,12 +38,12 @@ class DCGANGenerator(nn.Module):
         times, start = blocks.halvings(size)
         widths = [width * 2**k for k in reversed(range(times))]
         bias = blocks.biased(norm)
+        layers: list[nn.Module] = []
+        if hidden:
+            layers += [nn.Conv2d(latent, hidden, 1, bias=bias), _norm_of_one_place(norm, hidden), nn.ReLU()]
         # On one pixel a transposed convolution is a linear map to each place by itself: nothing overlaps.
-        layers: list[nn.Module] = [
-            nn.ConvTranspose2d(latent, widths[0], start, bias=bias),
-            blocks.norm(norm, widths[0]),
-            nn.ReLU(),
-        ]
+        first = nn.ConvTranspose2d(hidden or latent, widths[0], start, bias=bias)
+        layers += [first, blocks.norm(norm, widths[0]), nn.ReLU()]
         for inputs, outputs in pairwise(widths):
             layers += [blocks.upsampling(upsample, inputs, outputs, bias=bias), blocks.norm(norm, outputs), nn.ReLU()]
         self.body = nn.Sequential(*layers, blocks.upsampling(upsample, width, channels), nn.Tanh())
@@ -57,7 +59,8 @@ class DCGANCritic(nn.Module):
 
     Halves `size` down to 4 to 7 places, from `width` channels with twice as many each time. Under a penalty on single
     samples' gradients `norm` must not be "batch", which mixes samples (Gulrajani et al. 2017, section 4: "layer"). One-hot
-    class labels come as constant maps beside the picture, so `channels` counts them too.
+    class labels come as constant maps beside the picture, so `channels` counts them too. With `hidden` a fully connected layer
+    of so many units is the last hidden one, as in InfoGAN (1024: Chen et al. 2016, C.1).
     """
 
     energy: ClassVar[bool] = False
@@ -69,11 +72,12 @@ class DCGANCritic(nn.Module):
         width: int = 64,
         norm: str = "batch",
         sigmoid: bool = False,
+        hidden: int = 0,
     ) -> None:
         super().__init__()
         blocks.check_counts("DCGANCritic", channels=channels, width=width)
         self.shape, self.sigmoid = (channels, size, size), sigmoid
-        self.body, features = _trunk(channels, size, width, norm)
+        self.body, features = _trunk(channels, size, width, norm, hidden)
         self.score = nn.Linear(features, 1)
         self.apply(blocks.initialise)
 
@@ -103,7 +107,7 @@ class DCGANEncoder(nn.Module):
         return self.body(x)
 
 
-def _trunk(channels: int, size: int, width: int, norm: str) -> tuple[nn.Sequential, int]:
+def _trunk(channels: int, size: int, width: int, norm: str, hidden: int = 0) -> tuple[nn.Sequential, int]:
     """Down to the last hidden layer, and how many numbers that has."""
     times, end = blocks.halvings(size)
     widths = [width * 2**k for k in range(times)]
@@ -112,4 +116,13 @@ def _trunk(channels: int, size: int, width: int, norm: str) -> tuple[nn.Sequenti
     for inputs, outputs in pairwise(widths):
         convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
         layers += [convolution, blocks.norm(norm, outputs), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers), widths[-1] * end * end
+    if not hidden:
+        return nn.Sequential(*layers), widths[-1] * end * end
+    whole = nn.Conv2d(widths[-1], hidden, end, bias=bias)
+    return nn.Sequential(*layers, whole, _norm_of_one_place(norm, hidden), nn.LeakyReLU(0.2)), hidden
+
+
+def _norm_of_one_place(kind: str, channels: int) -> nn.Module:
+    if kind == "instance":
+        raise ValueError('norm = "instance" makes zeros of hidden units, which have one place each; leave hidden = 0')
+    return blocks.norm(kind, channels)
