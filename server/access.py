@@ -99,8 +99,8 @@ async def known(request: Request) -> None:
     holder = None if key is None else keys.holder(key)
     if holder is None:
         detail = "This server asks for a key: send one of its keys as 'Authorization: Bearer …'."
-        # Basic, because every browser can ask for it
-        raise Problem(401, detail, {"WWW-Authenticate": 'Basic realm="a key as the password", charset="UTF-8", Bearer'})
+        # Basic, because every browser can ask for it; and no other beside it, or Chromium does not
+        raise Problem(401, detail, {"WWW-Authenticate": 'Basic realm="a key as the password", charset="UTF-8"'})
     request.state.holder = holder
 
 
