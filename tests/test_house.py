@@ -24,8 +24,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 REQUIREMENTS = [
     Requirement(line) for group in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()) for line in group
 ]
-FOLDERS = ("translate", "server", "bench", "tests", "docs", "scripts", ".ci")
-TEXT = {".py", ".md", ".toml", ".txt", ".html", ".css", ".js", ".yaml", ""}
+FOLDERS = ("translate", "server", "bench", "tests", "docs", "docker", "scripts", ".ci")
+TEXT = {".py", ".md", ".toml", ".txt", ".html", ".css", ".js", ".yaml", ".Dockerfile", ""}
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 # Spelt so that this file does not find itself.
