@@ -5,26 +5,29 @@ const viewport = $("viewport"), frame = $("frame"), before = $("before"), after 
 const work = viewport.parentElement;
 let actual = false;
 
-/** Shows `url` as the picture before. Rejects where the browser cannot show its format. */
-export async function showBefore(url) {
-  before.src = url;
-  await before.decode();
-  setActual(false);
+/** Shows these addresses as the pictures before and after, either of which may be missing. Rejects where the browser cannot. */
+export async function show(beforeUrl, afterUrl) {
+  if (before.getAttribute("src") !== (beforeUrl ?? null)) setActual(false); // another result of the same picture is looked at as closely
+  await Promise.all([load(before, beforeUrl), load(after, afterUrl)]);
+  resize();
 }
 
-export async function showAfter(url) {
-  after.src = url;
-  await after.decode();
-  cut.value = 50;
-  place();
+async function load(image, url) {
+  if (!url) image.removeAttribute("src");
+  if (!url || image.getAttribute("src") === url) return;
+  image.src = url;
+  await image.decode().catch((error) => { if (image.getAttribute("src") === url) throw error; }); // else another is wanted by now
 }
 
 export const isActual = () => actual;
 
-/** Between fitting into the window and one picture pixel for each pixel of the screen, around `point` (0..1, 0..1). */
+/** Between fitting into the window and the full resolution, around `point` (0..1, 0..1). */
 export function setActual(on, point = [0.5, 0.5]) {
   actual = on;
   viewport.classList.toggle("actual", on);
+  // So that arrow keys can scroll it
+  if (on) viewport.tabIndex = 0;
+  else viewport.removeAttribute("tabindex");
   resize();
   if (on) {
     viewport.scrollLeft = point[0] * frame.clientWidth - viewport.clientWidth / 2;
@@ -35,16 +38,27 @@ export function setActual(on, point = [0.5, 0.5]) {
 
 export const setAmount = (amount) => { after.style.opacity = amount; };
 
-function resize() {
+/** Sizes in CSS pixels: of the picture, and of the room for it; and the scale at which it fits. */
+function measure() {
   const shown = after.naturalWidth > before.naturalWidth ? after : before;
   const [width, height] = [shown.naturalWidth || 1, shown.naturalHeight || 1];
   const room = [work.parentElement.clientWidth, Math.max(240, window.innerHeight * 0.66)];
   const fit = Math.min(room[0] / width, room[1] / height, Math.max(1, 320 / Math.max(width, height)));
-  const scale = actual ? 1 / window.devicePixelRatio : fit;
+  return { width, height, room, fit };
+}
+
+/** Percent to which the zoom enlarges: each pixel of the picture on one of the screen, or on more where it is that large already. */
+export function full() {
+  return 100 * Math.max(1, Math.ceil(1.5 * measure().fit * window.devicePixelRatio));
+}
+
+function resize() {
+  const { width, height, room, fit } = measure();
+  const scale = actual ? full() / 100 / window.devicePixelRatio : fit;
   frame.style.width = `${width * scale}px`;
   frame.style.height = `${height * scale}px`;
-  viewport.style.width = actual ? `${Math.min(room[0], Math.max(width * scale, width * fit))}px` : `${width * fit}px`;
-  viewport.style.height = actual ? `${Math.min(room[1], Math.max(height * scale, height * fit))}px` : `${height * fit}px`;
+  viewport.style.width = `${Math.min(room[0], width * scale)}px`;
+  viewport.style.height = `${Math.min(room[1], height * scale)}px`;
   place();
 }
 
@@ -52,6 +66,7 @@ function resize() {
 function place() {
   const share = cut.value / 100;
   const x = share * viewport.clientWidth;
+  cut.setAttribute("aria-valuetext", `${Math.round(cut.value)} %`);
   divider.style.left = `${x}px`;
   divider.style.height = `${viewport.clientHeight}px`;
   frame.style.setProperty("--cut", `${x + viewport.scrollLeft - frame.offsetLeft}px`);
