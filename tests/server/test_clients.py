@@ -61,6 +61,3 @@ def test_copies_are_interchangeable(serve: Serve) -> None:
     drawn = one.post("/translate?model=noisy", content=encoded(pixels()))
     same = other.post(f"/translate?model=noisy&seed={drawn.headers['x-translate-seed']}", content=encoded(pixels()))
     assert drawn.content == same.content
-
-
-# Mutants tried: the docs' field is named otherwise, or the Python client asks for another path; an ETag salted by the process.
