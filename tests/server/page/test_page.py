@@ -141,6 +141,6 @@ def test_what_the_browser_cannot_show_is_shown(page: Page, address: str) -> None
     assert saved(page, "Download") == ("scan-restore.tif", answer(address, file))
 
 
-# Mutants tried: another CRC or twice the same name in the zip; buttons that are disabled and lose the focus; a mistake in the seed
-# is a failed picture; the strength is left out of what is saved; a preview is saved for a TIFF; another model leaves the results of
-# the one before.
+# Mutants tried: another CRC or twice the same name in the zip; buttons that are disabled and lose the focus; a mistake in the
+# seed is a failed picture; the strength is left out of what is saved; a preview is saved for a TIFF; another model leaves the
+# results of the one before.
