@@ -24,9 +24,7 @@ def run(*arguments: str, settings: tuple[str, ...] = ()) -> tuple[int, str, str]
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_a_dry_run_prints_a_recipe_and_writes_nothing(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dry_run_prints_a_recipe_and_writes_nothing(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(summary, "ROUNDS", 1)
     code, out, said = run("restore.toml", "--data", str(photographs), "--out", "run", "--dry-run", settings=SMALL)
