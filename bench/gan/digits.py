@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from sklearn.svm import LinearSVC
 from torch import Tensor
 
 from bench.gan.runs import Runs, table
+from translate.data.generative import Pictures
 from translate.training.samples import draw, seeded, tile
 
 WGAN_GP = (
@@ -68,34 +70,41 @@ def conditional(runs: Runs) -> None:
 
 def codes(runs: Runs) -> None:
     """InfoGAN finds the classes and ways of writing without labels (Chen et al. 2016, section 7.2 and fig. 2)."""
-    run, held = runs.digits("infogan-digits"), runs.handwriting.held
-    model = run.model
-    with torch.no_grad():
-        logits = _in_parts(lambda x: model.read(x).logits, held.pictures)
-    found = logits.argmax(dim=1)
-    counts = np.zeros((10, 10))
-    np.add.at(counts, (found.numpy(), held.classes.numpy()), 1)
-    category, digit = linear_sum_assignment(-counts)
+    trained = {
+        seed: runs.digits("infogan-digits", f"seed={seed}", name="infogan-digits" + (f"-{seed}" if seed > 1 else ""))
+        for seed in (1, 2, 3)
+    }
+    named = {seed: _named(run.model, runs.handwriting.held) for seed, run in trained.items()}
     table(
         "InfoGAN's categorical code on held-out digits, each category named for one digit (the paper, on MNIST: .95)",
-        ("clustering accuracy",),
-        [(float(counts[category, digit].sum() / counts.sum()),)],
+        ("seed", "clustering accuracy"),
+        [(seed, right) for seed, (right, _) in named.items()],
     )
+    run, model, order = trained[1], trained[1].model, named[1][1]
     figure = Figure((9, 4))
     for axes, code in zip(figure.subplots(1, 2), (0, 1), strict=True):
-        rows = []
+        strips = []
         with seeded(3):
             noise = torch.randn(10, model.noise)
-        for c in np.argsort(digit[np.argsort(category)]):
+        for c in order:
             values = torch.zeros(10, model.continuous)
             values[:, code] = torch.linspace(-2, 2, 10)
-            hot = torch.eye(model.categories)[[int(c)] * 10]
-            rows.append(torch.cat([noise[:1].expand(10, -1), hot, values], dim=1))
+            hot = torch.eye(model.categories)[[c] * 10]
+            strips.append(torch.cat([noise[:1].expand(10, -1), hot, values], dim=1))
         with torch.no_grad():
-            axes.imshow(tile(run.network(torch.cat(rows)), 10))
+            axes.imshow(tile(run.network(torch.cat(strips)), 10))
         axes.set_axis_off()
         axes.set_title(f"a category a row; continuous code {code + 1} from −2 to 2")
     runs.save(figure, "codes")
+
+
+def _named(model: Any, held: Pictures) -> tuple[float, list[int]]:
+    """The share of digits in the category that is named for them, and the categories in the digits' order."""
+    found = _in_parts(lambda x: model.read(x).logits, held.pictures).argmax(dim=1)
+    counts = np.zeros((10, 10))
+    np.add.at(counts, (held.classes.numpy(), found.numpy()), 1)
+    digit, category = linear_sum_assignment(-counts)
+    return float(counts[digit, category].sum() / counts.sum()), category.tolist()
 
 
 def encoders(runs: Runs) -> None:

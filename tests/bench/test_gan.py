@@ -1,5 +1,6 @@
 """The measurements of the papers' effects run from end to end, and say what is so."""
 
+import itertools
 import json
 import math
 import re
@@ -170,7 +171,7 @@ def test_categories_are_named_for_the_digits_that_they_hold(runs: Runs, capsys: 
     category = truth * 7 % 10
     astray = torch.arange(len(truth)) % 5 == 0
     category[astray] = (category[astray] + 1) % 10
-    parts, drawn = iter(torch.eye(10)[category].split(500)), list[Tensor]()
+    parts, drawn = itertools.cycle(torch.eye(10)[category].split(500)), list[Tensor]()
 
     def network(z: Tensor) -> Tensor:
         drawn.append(z)
@@ -178,9 +179,10 @@ def test_categories_are_named_for_the_digits_that_they_hold(runs: Runs, capsys: 
 
     model = SimpleNamespace(read=lambda x: SimpleNamespace(logits=next(parts)), noise=3, continuous=2, categories=10)
     trained = SimpleNamespace(model=model, network=network)
-    digits.codes(SimpleNamespace(digits=lambda _: trained, handwriting=runs.handwriting, save=runs.save))  # type: ignore[arg-type]
+    digits.codes(SimpleNamespace(digits=lambda *_, **__: trained, handwriting=runs.handwriting, save=runs.save))  # type: ignore[arg-type]
     (found,) = rows(capsys.readouterr().out)
-    assert float(next(iter(found))) == pytest.approx(1 - astray.float().mean().item(), abs=1e-3)
+    assert list(found) == ["1", "2", "3"]
+    assert float(found["1"][0]) == pytest.approx(1 - astray.float().mean().item(), abs=1e-3)
     for code, z in enumerate(drawn):  # digit by digit, a row of one code's values each
         assert z[:, 3:13].argmax(dim=1).view(10, 10)[:, 0].tolist() == [digit * 7 % 10 for digit in range(10)]
         assert torch.equal(z[:10, 13 + code], torch.linspace(-2, 2, 10))
