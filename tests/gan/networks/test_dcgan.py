@@ -31,7 +31,9 @@ def test_the_papers_generator_has_1024_512_256_128_channels_and_no_norm_on_its_o
     with torch.device("meta"):
         generator = DCGANGenerator(100, 3, 64, 128)
     convolutions = [layer for layer in generator.body if isinstance(layer, nn.ConvTranspose2d)]
-    assert [layer.out_channels for layer in convolutions] == [1024, 512, 256, 128, 3]
+    assert [layer.out_channels for layer in convolutions] == [512, 256, 128, 3]
+    assert isinstance(generator.body[0], nn.Linear)
+    assert generator.body[0].out_features == 1024 * 4 * 4
     assert [type(layer) for layer in generator.body[-2:]] == [nn.ConvTranspose2d, nn.Tanh]
     kernels = 16 * (100 * 1024 + 1024 * 512 + 512 * 256 + 256 * 128 + 128 * 3)
     assert sum(p.numel() for p in generator.parameters()) == kernels + 2 * (1024 + 512 + 256 + 128) + 3
@@ -61,9 +63,8 @@ def test_hidden_units_are_fully_connected(norm: str) -> None:
     torch.manual_seed(0)
     generator, critic = DCGANGenerator(5, 1, 16, 2, norm, hidden=6).eval(), DCGANCritic(1, 16, 2, norm, hidden=6).eval()
     assert critic.features(generator(torch.randn(3, 5))).shape == (3, 6)
-    first = [layer for layer in generator.body if isinstance(layer, nn.Conv2d)]
-    last = [layer for layer in critic.body if isinstance(layer, nn.Conv2d)][-1]
-    assert [tuple(layer.weight.shape) for layer in (*first, last)] == [(6, 5, 1, 1), (6, 4, 4, 4)]
+    connected = [layer for network in (generator, critic) for layer in network.body if isinstance(layer, nn.Linear)]
+    assert [tuple(layer.weight.shape) for layer in connected] == [(6, 5), (4 * 16, 6), (6, 4 * 16)]
 
 
 @pytest.mark.parametrize("network", [DCGANGenerator, DCGANCritic])
@@ -109,7 +110,8 @@ def test_without_norm_only_resizing_turns_a_flat_start_into_a_flat_picture(upsam
     for p in generator.parameters():
         p.data.mul_(10)
     start = generator.body[0].weight.data  # type: ignore[union-attr]
-    start.copy_(start.mean((2, 3), keepdim=True).expand_as(start))  # z is the same at all 4×4 places
+    places = start.unflatten(0, (-1, 16))
+    places.copy_(places.mean(1, keepdim=True).expand_as(places))  # z is the same at all 4×4 places
     x = generator(torch.randn(1, 3))[0, 0]
     assert x.abs().max() > 0
     assert ((x - x[0, 0]).abs().max() <= 1e-5 * x.abs().max()) == even

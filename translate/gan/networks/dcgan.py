@@ -40,10 +40,9 @@ class DCGANGenerator(nn.Module):
         bias = blocks.biased(norm)
         layers: list[nn.Module] = []
         if hidden:
-            layers += [nn.Conv2d(latent, hidden, 1, bias=bias), _norm_of_one_place(norm, hidden), nn.ReLU()]
-        # On one pixel a transposed convolution is a linear map to each place by itself: nothing overlaps.
-        first = nn.ConvTranspose2d(hidden or latent, widths[0], start, bias=bias)
-        layers += [first, blocks.norm(norm, widths[0]), nn.ReLU()]
+            layers += [*_connected(latent, hidden, norm), nn.ReLU(), nn.Flatten()]
+        places = nn.Linear(hidden or latent, widths[0] * start * start, bias=bias)
+        layers += [places, nn.Unflatten(1, (widths[0], start, start)), blocks.norm(norm, widths[0]), nn.ReLU()]
         for inputs, outputs in pairwise(widths):
             layers += [blocks.upsampling(upsample, inputs, outputs, bias=bias), blocks.norm(norm, outputs), nn.ReLU()]
         self.body = nn.Sequential(*layers, blocks.upsampling(upsample, width, channels), nn.Tanh())
@@ -51,7 +50,7 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         blocks.check_samples(z, (self.latent,), "DCGANGenerator: z")
-        return self.body(z[:, :, None, None])
+        return self.body(z)
 
 
 class DCGANCritic(nn.Module):
@@ -118,11 +117,12 @@ def _trunk(channels: int, size: int, width: int, norm: str, hidden: int = 0) -> 
         layers += [convolution, blocks.norm(norm, outputs), nn.LeakyReLU(0.2)]
     if not hidden:
         return nn.Sequential(*layers), widths[-1] * end * end
-    whole = nn.Conv2d(widths[-1], hidden, end, bias=bias)
-    return nn.Sequential(*layers, whole, _norm_of_one_place(norm, hidden), nn.LeakyReLU(0.2)), hidden
+    return nn.Sequential(*layers, nn.Flatten(), *_connected(widths[-1] * end * end, hidden, norm), nn.LeakyReLU(0.2)), hidden
 
 
-def _norm_of_one_place(kind: str, channels: int) -> nn.Module:
-    if kind == "instance":
+def _connected(inputs: int, units: int, norm: str) -> list[nn.Module]:
+    """A fully connected layer with its norm; the units become channels of one place."""
+    if norm == "instance":
         raise ValueError('norm = "instance" makes zeros of hidden units, which have one place each; leave hidden = 0')
-    return blocks.norm(kind, channels)
+    linear = nn.Linear(inputs, units, bias=blocks.biased(norm))
+    return [linear, nn.Unflatten(1, (units, 1, 1)), blocks.norm(norm, units)]
