@@ -255,6 +255,15 @@ def test_a_report_that_cannot_be_written_is_found_before_the_work(scans: Path, t
     assert not (tmp_path / "out").exists()
 
 
+def test_a_model_that_is_not_the_file_beside_its_sum_does_nothing(scans: Path, tmp_path: Path, make_model: MakeModel) -> None:
+    model = Path(make_model("noisy"))
+    model.with_name("SHA256SUMS").write_text(f"{'0' * 64}  {model.name}\n")
+    result = call("scans", "out", "--model", model)
+    assert result.exit_code == 1
+    assert "SHA256SUMS" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_without_pictures_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = call(tmp_path / "empty", tmp_path / "out")

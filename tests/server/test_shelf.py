@@ -148,18 +148,24 @@ def test_a_file_that_is_gone_is_no_model_any_more(client: TestClient, weights: P
     answer(client)
 
 
-def test_loading_one_keeps_nobody_waiting_for_another(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def slow_to_open(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Set when that model begins to be opened, and to be set so that it may go on."""
     begun, go_on, original = threading.Event(), threading.Event(), Model.open
 
     def slow_open(path: Path, **kw: Any) -> Model:
-        if path.stem == "noisy":
+        if path.stem == name:
             begun.set()
             assert go_on.wait(20)
         return original(path, **kw)
 
+    monkeypatch.setattr(Model, "open", slow_open)
+    return begun, go_on
+
+
+def test_loading_one_keeps_nobody_waiting_for_another(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = Shelf(Store((weights,)), "cpu", 1, limit=4)
     old = shelf.get("restore")
-    monkeypatch.setattr(Model, "open", slow_open)
+    begun, go_on = slow_to_open("noisy", monkeypatch)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(shelf.get, "noisy")
         assert begun.wait(20)
@@ -170,16 +176,9 @@ def test_loading_one_keeps_nobody_waiting_for_another(weights: Path, monkeypatch
 
 
 def test_while_a_new_one_is_loaded_the_old_one_serves(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, go_on, original = threading.Event(), threading.Event(), Model.open
-
-    def slow_open(path: Path, **kw: Any) -> Model:
-        begun.set()
-        assert go_on.wait(20)
-        return original(path, **kw)
-
     shelf = Shelf(Store((weights,)), "cpu", 1, limit=4)
     old = shelf.get("restore")
-    monkeypatch.setattr(Model, "open", slow_open)
+    begun, go_on = slow_to_open("restore", monkeypatch)
     replace(weights / "restore.onnx", build("identity", name="restore"))
     with ThreadPoolExecutor(1) as pool:
         new = pool.submit(shelf.get, "restore")

@@ -1,6 +1,5 @@
 """What a job is told and what it may touch: everything that is settled, or refused, before the first picture is opened."""
 
-import hashlib
 import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from translate.runtime.journal import Past, Record, read_journal, stamp
 from translate.runtime.noise import draw_seed
 from translate.runtime.picture import FORMATS
 from translate.runtime.plan import Item, Plan, plan_file, plan_folder, some
-from translate.runtime.store import Store
+from translate.runtime.store import Store, digest
 
 
 @dataclass(frozen=True)
@@ -123,10 +122,8 @@ def prepare(
         raise JobRefused(f"{source} is no folder and no file")
     settings = _settle(given, past if resume else None)
     model = store.path(settings.model or "")
-    with model.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     plan = _plan(source, target, settings)
-    job = Job(source, target, settings, model, sha256, plan, plan.items, past, journal, overwrite)
+    job = Job(source, target, settings, model, digest(model), plan, plan.items, past, journal, overwrite)
     if resume and past:
         _refuse_differences(job, past)
         job = replace(job, todo=[item for item in plan.items if not _is_done(item, past)])
