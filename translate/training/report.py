@@ -21,7 +21,6 @@ from typing import Any, Self
 from PIL import Image
 
 from translate.training import checkpoint, environment, sessions
-from translate.training.processes import is_first
 from translate.training.recipe import Recipe
 from translate.training.sessions import FINISHED, Session
 
@@ -93,7 +92,7 @@ class Reporter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self._now is None and isinstance(error, FloatingPointError) and is_first():  # at its first step
+        if self._now is None and isinstance(error, FloatingPointError):  # at its first step
             found = checkpoint.latest(self._run)
             self._begin(int(found.name) if found else 0)
         if self._now is not None:
