@@ -48,7 +48,7 @@ LEARN: dict[str, tuple[str, tuple[str, ...], float]] = {
     # Where the data are wide, a slope of 1 everywhere around them keeps the generator circling
     "DRAGAN": ("dragan-ring", ("critic.constraint.weight=0.1",), 0.55),
     "R3GAN": ("r3gan-ring", (), 0.5),
-    "SN-GAN": ("sngan-ring", LONGER, 0.5),
+    "SN-GAN": ("sngan-ring", (), 0.5),
     "WGAN": ("wgan-ring", LONGER, 0.6),
     "WGAN-GP": ("wgan-gp-ring", LONGER, 0.5),
 }

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import register_parametrization
 
 Score = Callable[[Tensor], Tensor]
 
@@ -156,15 +157,34 @@ class SpectralNorm(Unconstrained):
     That makes a linear layer 1-Lipschitz, and a linear critic tight in Kantorovich's duality on two points: at distance d, their
     scores come to differ by d. A convolution's kernel is taken as the matrix `[out, in·k·k]`, whose norm does **not** bound the
     convolution's own: windows overlap, so that a k × k kernel of norm 1 may stretch a picture k-fold.
+
+    `norm` is the largest singular value that each weight is given. With the paper's 1 a critic of few inputs stays far flatter than
+    1, as directions that one layer keeps are lost in the next, and points that are near each other score alike.
     """
 
+    norm: float = 1
+
     lipschitz: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _positive(self, norm=self.norm)
 
     def wrap(self, critic: nn.Module) -> nn.Module:
         for module in list(critic.modules()):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
                 spectral_norm(module)
+                if self.norm != 1:
+                    register_parametrization(module, "weight", _Times(self.norm))
         return critic
+
+
+class _Times(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return self.factor * weight
 
 
 CONSTRAINTS: dict[str, type[Constraint]] = {
