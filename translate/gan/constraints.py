@@ -158,8 +158,8 @@ class SpectralNorm(Unconstrained):
     scores come to differ by d. A convolution's kernel is taken as the matrix `[out, in·k·k]`, whose norm does **not** bound the
     convolution's own: windows overlap, so that a k × k kernel of norm 1 may stretch a picture k-fold.
 
-    `norm` is the largest singular value that each weight is given. With the paper's 1 a critic of few inputs stays far flatter than
-    1, as directions that one layer keeps are lost in the next, and points that are near each other score alike.
+    `norm` is the largest singular value that each weight is given. With the paper's 1 a critic of few inputs stays far flatter
+    than 1, as directions that one layer keeps are lost in the next, and points that are near each other score alike.
     """
 
     norm: float = 1
