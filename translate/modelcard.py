@@ -35,6 +35,7 @@ def markdown(card: Card) -> str:
         f"- Input `image`: float32 `[N, H, W, 3]`, sRGB, 0..1. Output `translated`: the same, {card.scale} times as large.",
         f"- Tiling: {tiling}.",
         f"- Noise: {card.noise.model_dump_json() if card.noise else 'none; equal pictures give equal results'}.",
+        f"- Precision: {_precision(card)}.",
         f"- Licence of the weights: {card.licence or 'not stated'}.",
         "",
         "## Measured",
@@ -58,3 +59,13 @@ def markdown(card: Card) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _precision(card: Card) -> str:
+    told = card.precision
+    if told is None:
+        return "float32"
+    return (
+        f"{told.kind} ({told.layers}), {told.psnr:.1f} dB PSNR from the float32 file's pictures, {told.worst:.1f} dB at worst, "
+        f"on {told.measured_on}"
+    )

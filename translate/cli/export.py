@@ -3,11 +3,12 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
+from translate.cli.converted import Finish, converted
 from translate.cli.needs import train_extra
 
 if TYPE_CHECKING:
@@ -20,12 +21,28 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 TRAINED = "Weights of the reference PyTorch implementation"
+SMALLER = "Smaller and quicker"
 
 
 @app.command()
 def export(
-    run: Annotated[Path | None, typer.Argument(help="A run folder of translate-train")] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write; RUN/<name>.onnx unless told otherwise")] = None,
+    run: Annotated[Path | None, typer.Argument(help="A run folder of translate-train; with --precision also an .onnx")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; RUN/<name>.onnx unless told otherwise, or <name>-int8.onnx, …")
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "fp16", "int8"], typer.Option(help="fp16 for GPUs, int8 for processors", rich_help_panel=SMALLER)
+    ] = "float32",
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pictures as it will be given: most to calibrate int8 on, the others to measure", rich_help_panel=SMALLER
+        ),
+    ] = None,
+    least_psnr: Annotated[
+        float | None,
+        typer.Option(help="dB from the float32 file; below, nothing is written [default: 35]", rich_help_panel=SMALLER),
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -57,33 +74,48 @@ def export(
     translate-export runs/restore --out weights/sepia.onnx
 
     translate-export --from-pytorch-cyclegan latest_net_G.pth --source horses --target zebras --out horse-to-zebra.onnx
+
+    translate-export sepia.onnx --precision int8 --calibrate photographs/
     """
     with train_extra():
         from translate.export import ExportError
+        from translate.precision import NotAlike
 
     console = Console(stderr=True)
     words = {"task": task, "source": source, "target": target, "licence": licence}
     about = {name: word for name, word in words.items() if word is not None}
-    try:
+    foreign = bool(about or arch or norm or size or no_dropout or evaluate)
+
+    def exported(out: Path | None, finish: Finish) -> list[Path]:
         if weights is None:
-            if run is None or about or arch or norm or size or no_dropout or evaluate:
+            if run is None or foreign:
                 raise ValueError("give a run folder alone, or --from-pytorch-cyclegan FILE and what belongs to it (see --help)")
-            written = export_run(run, out)
-        elif run is not None:
+            if run.is_file() and precision != "float32":
+                return [finish(run)]
+            return export_run(run, out, finish)
+        if run is not None:
             raise ValueError(f"{run} and --from-pytorch-cyclegan {weights}: give one of them")
+        told, path = export_weights(weights, out, about, arch, norm, not no_dropout, evaluate, size)
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
+        return [finish(path)]
+
+    try:
+        if precision != "float32":
+            written = converted(exported, _target(run, out, precision), precision, calibrate, least_psnr)
+        elif calibrate is not None or least_psnr is not None:
+            raise ValueError("--calibrate and --least-psnr belong to --precision fp16 or int8")
         else:
-            told, path = export_weights(weights, out, about, arch, norm, not no_dropout, evaluate, size)
-            console.print(told, highlight=False, markup=False, soft_wrap=True)
-            written = [path]
-    except (ValueError, OSError, ExportError) as error:
+            written = exported(out, lambda path: path)
+    except (ValueError, OSError, ExportError, NotAlike) as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     for path in written:
         console.print(f"wrote {path} and {path.with_suffix('.md')}", highlight=False)
 
 
-def export_run(run: Path, out: Path | None = None) -> list[Path]:
+def export_run(run: Path, out: Path | None = None, finish: Finish = lambda path: path) -> list[Path]:
     """Exports the best checkpoint of a run folder, with its measures in the card. `out` names the translator where it is given.
+    What `finish` makes of a file takes its place.
 
     A system of two translators becomes two files, of which the second has the name of the first and `-back`. The measures are
     those of the test split, where the data has one with known targets, else those of validation, as the card says.
@@ -94,12 +126,9 @@ def export_run(run: Path, out: Path | None = None) -> list[Path]:
     from translate.runtime.card import Card
     from translate.training.checkpoint import load_generator
     from translate.training.environment import commit
-    from translate.training.recipe import Recipe
 
-    if not (run / "recipe.toml").is_file():
-        raise ValueError(f"{run} is no run folder: it holds no recipe.toml")
+    recipe = _recipe(run)
     _check_name(out)
-    recipe = Recipe.load(run / "recipe.toml")
     if recipe.about is None:
         raise ValueError(f"{run} holds a generative system: it translates nothing, so there is no translator to export")
     trained = recipe.build().translator
@@ -125,9 +154,17 @@ def export_run(run: Path, out: Path | None = None) -> list[Path]:
             seed=recipe.seed,
             commit=commit(),
         )
-        written.append(_write(network, card, path))
-        measure_test_split(path, recipe, _data(run), back=way == "back")
+        written.append(finish(_write(network, card, path)))
+        measure_test_split(written[-1], recipe, _data(run), back=way == "back")
     return written
+
+
+def _recipe(run: Path) -> "Recipe":
+    from translate.training.recipe import Recipe
+
+    if not (run / "recipe.toml").is_file():
+        raise ValueError(f"{run} is no run folder: it holds no recipe.toml")
+    return Recipe.load(run / "recipe.toml")
 
 
 def _validation(recipe: "Recipe") -> str:
@@ -202,6 +239,16 @@ def _check_name(out: Path | None) -> None:
             f"--out {out}: a translator is named by its file: up to 64 lower-case letters, digits, '.', '_' and '-' "
             "(the first a letter or digit), and then .onnx"
         )
+
+
+def _target(run: Path | None, out: Path | None, precision: str) -> Path | None:
+    """Where a converted file goes. None: it cannot be said."""
+    _check_name(out)
+    if out is not None or run is None:
+        return out
+    if run.is_file():
+        return run.with_stem(f"{run.stem}-{precision}")
+    return run / f"{_recipe(run).name}-{precision}.onnx"
 
 
 def _form(network: "nn.Module") -> dict[str, Any]:

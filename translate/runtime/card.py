@@ -60,6 +60,25 @@ class Stages(BaseModel):
     widest: float = Field(gt=0)
     """Numbers for each pixel that the largest value of the network has."""
 
+    def names(self) -> set[str]:
+        """Of all values at which the graph is cut."""
+        return {name for stage in self.stages for name in (*stage.start, *stage.keep, stage.norm)}
+
+
+class Precision(BaseModel):
+    """What the numbers of a file are that was converted from a float32 one, and how near to that one's pictures its own come."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["fp16", "int8"]
+    psnr: float
+    """Mean over pictures, in dB; 99 for equal ones."""
+    worst: float
+    """Of the picture that fared worst, in dB."""
+    measured_on: str
+    layers: str
+    """Which of them it concerns."""
+
 
 class Card(BaseModel):
     """The contract between training and serving, stored as JSON under `translate.card` in the ONNX metadata.
@@ -90,6 +109,8 @@ class Card(BaseModel):
     size: Annotated[int, Field(ge=1)]
     """Side of the training pictures, in pixels."""
     noise: Noise | None = None
+    precision: Precision | None = None
+    """None: float32 throughout."""
     metrics: dict[str, float] = {}
     test_set: str = ""
     """What the metrics were measured on."""
