@@ -94,7 +94,7 @@ def test_every_import_is_declared() -> None:
     own = {"translate", "server", "bench", "tests", "blocked"}
     foreign = {name for name in names - own - set(sys.stdlib_module_names) if name}
     declared = {canonicalize_name(requirement.name) for requirement in REQUIREMENTS}
-    assert not {name for name in foreign if not declared & set(map(canonicalize_name, distributions.get(name, [])))}
+    assert not {name for name in foreign if not declared & set(map(canonicalize_name, distributions.get(name, [name])))}
 
 
 @pytest.mark.parametrize("script", PROJECT["scripts"])

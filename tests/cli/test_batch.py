@@ -217,6 +217,8 @@ def test_a_seed_makes_a_pipe_repeatable(scans: Path, make_model: MakeModel) -> N
         (("scans/a.png", "x.png", "--journal", "j.jsonl"), 1, "leave --journal out"),
         (("scans/a.png", "x.png", "--suffix=-new"), 1, "--suffix goes with a folder"),
         (("-", "-", "--compare"), 1, "a pipe takes one picture"),
+        (("-", "-", "--engine", "ray"), 1, "a pipe takes one picture"),
+        (("scans", "out", "--engine", "slurm"), 2, "ray"),
     ],
 )
 def test_refusals(scans: Path, tmp_path: Path, words: tuple[str, ...], code: int, message: str) -> None:

@@ -5,15 +5,16 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from translate.cli.progress import Display
+from translate.runtime import cluster
 from translate.runtime.batch import refuse_blend, run
 from translate.runtime.errors import JobRefused, JobStopped, TranslateError
 from translate.runtime.job import Job, Settings, prepare
@@ -35,6 +36,8 @@ translate-batch scans/ half/ --amount 0.5 --compare --format png
 translate-batch scan.tif restored.tif
 
 translate-batch - - < scan.jpg > restored.jpg
+
+RAY_ADDRESS=auto translate-batch /shared/scans /shared/restored --engine ray
 
 Exit codes: 0 all done, 1 something failed or was refused, 2 wrong usage, 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
@@ -62,8 +65,13 @@ def batch(
     suffix: Annotated[str | None, typer.Option(help="Added to names, before the dot.")] = None,
     seed: Annotated[int | None, typer.Option(help="For models with noise. Default: drawn.", min=0, max=2**64 - 1)] = None,
     compare: Annotated[bool | None, typer.Option("--compare", help="Before | after as well, in OUT.compare.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:<index>. Default: cpu.")] = None,
-    jobs: Annotated[int, typer.Option(help="Threads that decode and encode.", min=1)] = 2,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:<index>, openvino or openvino-bf16. Default: cpu.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Threads that decode and encode: 2. With ray, processes: one for each CPU.", min=1)
+    ] = None,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="This process, or Ray Data on one machine or many.")] = "local",
     report: Annotated[Path | None, typer.Option(help="JSON lines. Default for folders: OUT.report.jsonl.")] = None,
     journal: Annotated[Path | None, typer.Option(help="What --resume reads. Default: OUT.journal.jsonl.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
@@ -73,14 +81,13 @@ def batch(
     display = Display()
     try:
         if "-" in (str(source), str(target)):
-            if resume or compare or report or journal or dry_run or suffix:
-                raise JobRefused(
-                    "a pipe takes one picture: --resume, --compare, --suffix, --report, --journal, --dry-run are for files"
-                )
+            if resume or compare or report or journal or dry_run or suffix or engine != "local":
+                options = "--resume, --compare, --suffix, --report, --journal, --dry-run and --engine"
+                raise JobRefused(f"a pipe takes one picture: {options} are for files")
             code = _pipe(source, target, given, overwrite, display)
         else:
             job = prepare(source, target, given, resume=resume, overwrite=overwrite, journal=journal)
-            code = _dry_run(job) if dry_run else _folder(job, jobs, report, display)
+            code = _dry_run(job) if dry_run else _folder(job, engine, jobs, report, display)
     except BrokenPipeError:
         raise  # typer's to end quietly
     except (TranslateError, OSError) as error:
@@ -89,7 +96,7 @@ def batch(
     raise typer.Exit(code)
 
 
-def _folder(job: Job, jobs: int, told: Path | None, display: Display) -> int:
+def _folder(job: Job, engine: Literal["local", "ray"], jobs: int | None, told: Path | None, display: Display) -> int:
     report = told or (job.target.with_name(f"{job.target.name}.report.jsonl") if job.journal else None)
     due = report is not None and (bool(job.todo) or not report.exists())
     records, began = job.records(), time.monotonic()
@@ -99,12 +106,12 @@ def _folder(job: Job, jobs: int, told: Path | None, display: Display) -> int:
         display.say(f"warning: {output} has been changed since it was written; it is left alone")
     stop, signals, error = Event(), list[int](), None
     if job.todo:
-        translator = Model.open(job.model, device=job.settings.device or "cpu")
+        ended = _begin(job, engine, jobs, stop, display)
         if report:
             _try_out(report)
         with _stopping(stop, signals), display.following(len(job.todo)):
             try:
-                for record in run(job, translator, jobs=jobs, stop=stop, progress=display.share):
+                for record in ended:
                     records[record.source] = record
                     display.ended(record)
             except JobStopped as stopped:
@@ -119,10 +126,20 @@ def _folder(job: Job, jobs: int, told: Path | None, display: Display) -> int:
     if error:
         display.say(f"Error: {error}")
     if summary["left"] and job.journal:
-        display.say(f"Go on with: {_resume_hint(job, told)}")
+        display.say(f"Go on with: {_resume_hint(job, engine, told)}")
     if signals and summary["left"]:
         return 128 + signals[0]
     return 1 if error or summary["failed"] else 0
+
+
+def _begin(
+    job: Job, engine: Literal["local", "ray"], jobs: int | None, stop: Event, display: Display
+) -> Generator[Record, None, None]:
+    """The records as pictures end. What is missing, or no model, is refused here."""
+    if engine == "ray":
+        return cluster.run(job, jobs=jobs, stop=stop)
+    translator = Model.open(job.model, device=job.settings.device or "cpu")
+    return run(job, translator, jobs=jobs or 2, stop=stop, progress=display.share)
 
 
 def _try_out(report: Path) -> None:
@@ -154,10 +171,12 @@ def _tell(records: dict[str, Record], summary: dict[str, str | int | float], rep
     display.say(f"{counts} in {summary['seconds']:.1f} s" + (f"; report: {report}" if report else ""))
 
 
-def _resume_hint(job: Job, report: Path | None) -> str:
+def _resume_hint(job: Job, engine: Literal["local", "ray"], report: Path | None) -> str:
     words = ["translate-batch", str(job.source), str(job.target), "--resume"]
     if job.journal and job.journal != job.target.with_name(f"{job.target.name}.journal.jsonl"):
         words += ["--journal", str(job.journal)]
+    if engine != "local":
+        words += ["--engine", engine]
     return shlex.join(words + (["--report", str(report)] if report else []))
 
 
@@ -199,7 +218,7 @@ def _pipe(source: Path, target: Path, given: Settings, overwrite: bool, display:
         if target.exists() and not overwrite:
             raise JobRefused(f"{target} is there already: give another name, or replace it by --overwrite")
     translator = Store().load(given.model or "restore", device=given.device or "cpu")
-    refuse_blend(translator, given.amount)
+    refuse_blend(translator.card, given.amount)
     seed = draw_seed() if given.seed is None else given.seed
     amount = 1.0 if given.amount is None else given.amount
     picture = Picture.open(sys.stdin.buffer.read() if str(source) == "-" else source)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from translate.runtime.card import Card
 from translate.runtime.errors import JobRefused, JobStopped, TranslateError
 from translate.runtime.job import Job
 from translate.runtime.journal import Journal, Record, stamp
@@ -29,8 +30,8 @@ IN_FLIGHT = 192 * 2**20
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 """Errors of writing that the next picture would meet as well."""
 
-_HALF_DONE = re.compile(r"\.translate-[0-9a-f]{16}\.tmp")
-"""Files that `Picture.save` had not finished when the process was killed."""
+_HALF_DONE = re.compile(r"\.translate-[0-9a-f]{16}\.tmp(\.\w+)?")
+"""Files that `Picture.save` had not finished when the process was killed, or that have not got their names yet."""
 
 
 class _Stopped(Exception):
@@ -53,10 +54,10 @@ def run(
 
     Raises `JobRefused` before the first picture if it may not write, and `JobStopped` as soon as it cannot go on.
     """
-    refuse_blend(model, job.settings.amount)
+    refuse_blend(model.card, job.settings.amount)
     stop, hopeless = stop or Event(), []
     with ExitStack() as stack:
-        work = _Work(job, model, _open(job, stack), stop, progress)
+        work = Work(job, model, opened(job, stack), stop, progress)
         pool = stack.enter_context(ThreadPoolExecutor(jobs))
         try:
             for future in _submitted(pool, work, job.todo, jobs):
@@ -75,13 +76,13 @@ def run(
         raise hopeless[0]
 
 
-def refuse_blend(model: Model, amount: float | None) -> None:
+def refuse_blend(card: Card, amount: float | None) -> None:
     """Raises `JobRefused` where the results are too large to be blended with the originals."""
-    if model.card.scale > 1 and amount not in (None, 1):
-        raise JobRefused(f"{model.card.name} enlarges pictures, so they cannot be blended with the originals: leave amount at 1")
+    if card.scale > 1 and amount not in (None, 1):
+        raise JobRefused(f"{card.name} enlarges pictures, so they cannot be blended with the originals: leave amount at 1")
 
 
-def _submitted(pool: ThreadPoolExecutor, work: "_Work", todo: Iterable[Item], jobs: int) -> Iterator[Future[Record | None]]:
+def _submitted(pool: ThreadPoolExecutor, work: "Work", todo: Iterable[Item], jobs: int) -> Iterator[Future[Record | None]]:
     """Ended futures, of which no more than `jobs` are under way."""
     waiting: set[Future[Record | None]] = set()
     for item in todo:
@@ -94,7 +95,7 @@ def _submitted(pool: ThreadPoolExecutor, work: "_Work", todo: Iterable[Item], jo
     yield from as_completed(waiting)
 
 
-def _open(job: Job, stack: ExitStack) -> Journal | None:
+def opened(job: Job, stack: ExitStack) -> Journal | None:
     """Makes the folders, shows that they can be written, and clears away what a killed run had half done."""
     folder = job.target if job.journal else job.plan.items[0].output.parent
     try:
@@ -107,7 +108,7 @@ def _open(job: Job, stack: ExitStack) -> Journal | None:
         job.journal.parent.mkdir(parents=True, exist_ok=True)
         journal = stack.enter_context(Journal(job.journal, job.past, job.header, overwrite=job.overwrite))
         if job.past or job.overwrite:
-            _clear(job)
+            clear(job)
     except OSError as error:
         raise JobRefused(f"cannot write {error.filename or folder}: {error.strerror}. Choose another place") from error
     return journal
@@ -123,17 +124,25 @@ def _tells_case(folder: Path) -> bool:
         probe.unlink(missing_ok=True)
 
 
-def _clear(job: Job) -> None:
+def clear(job: Job) -> None:
+    """Removes what was half written when its process was killed."""
     for folder in {path.parent for item in job.plan.items for path in item.outputs}:
         for path in folder.iterdir() if folder.is_dir() else ():
             if _HALF_DONE.fullmatch(path.name):
-                path.unlink()
+                path.unlink(missing_ok=True)
 
 
-class _Work:
-    """What the threads share. Called with an item it gives the record, or None where the job was stopped first."""
+class Work:
+    """What the threads of a process share. Called with an item it gives the record, or None where the job was stopped first."""
 
-    def __init__(self, job: Job, model: Model, journal: Journal | None, stop: Event, progress: Callable[[str, float], None]):
+    def __init__(
+        self,
+        job: Job,
+        model: Model,
+        journal: Journal | None,
+        stop: Event,
+        progress: Callable[[str, float], None] = lambda name, share: None,
+    ):
         self.job, self.model, self.journal, self.stop, self.progress = job, model, journal, stop, progress
         # With its two copies, a side-by-side picture takes four times as much
         self.budget, self.turn = _Budget(IN_FLIGHT // (4 if job.settings.compare else 1)), Lock()
@@ -142,7 +151,7 @@ class _Work:
         try:
             record = self.translate(item)
             if self.journal:
-                with self.writing():
+                with writing(self.job):
                     self.journal.finish(record)
         except _Stopped:
             return None
@@ -152,6 +161,7 @@ class _Work:
         return record
 
     def translate(self, item: Item) -> Record:
+        """Writes a picture's outputs. Raises `JobStopped` where no other picture could be written either."""
         read = None
         try:
             read = stamp(item.source)
@@ -173,17 +183,15 @@ class _Work:
         seed = self.seed(item)
         with self.budget.decoded(item.source, self.check) as picture:
             before = picture.with_pixels(picture.pixels.copy()) if item.compare else None
-            warnings = _suspicions(picture, item, told=item.named or self.job.settings.format is not None)
+            warnings = _suspicions(picture, item, named=item.named or self.job.settings.format is not None)
             with self.turn:
                 self.check()
                 after = self.model(
                     picture, seed=seed, amount=self.job.settings.amount or 0.0, consume=True, progress=self.tile(item)
                 )
-            # Somebody at work there since the job began, or names that the file system takes for one (two spellings of `é`)
-            if strangers := self.job.strangers(item):
-                raise JobRefused(f"{', '.join(strangers)} came to be meanwhile, and is not this picture's: move it away")
+            refuse_strangers(self.job, item)
             if self.journal:
-                with self.writing():
+                with writing(self.job):
                     self.journal.start(item.name)
             self.save(after, item.output)
             if before and item.compare:
@@ -191,7 +199,7 @@ class _Work:
         return Record(
             source=item.name,
             status="done",
-            output=item.output.relative_to(self.job.target).as_posix() if self.journal else str(item.output),
+            output=told(self.job, item),
             warnings=warnings + after.warnings,
             seconds=round(time.perf_counter() - began, 3),
             width=after.width,
@@ -204,23 +212,14 @@ class _Work:
         )
 
     def save(self, picture: Picture, path: Path) -> None:
-        with self.writing():
+        with writing(self.job):
             path.parent.mkdir(parents=True, exist_ok=True)
             picture.save(path, quality=self.job.settings.quality)
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in _HOPELESS:
-                raise
-            raise JobStopped(f"cannot write to {self.job.target}: {error.strerror}. What is done is safe") from error
 
     def seed(self, item: Item) -> int | None:
         """Each picture of a folder has noise of its own, which depends on nothing but the job's seed and the picture's name."""
         seed = self.job.settings.seed
-        if self.model.card.noise is None or self.journal is None:
+        if self.model.card.noise is None or self.job.journal is None:
             return seed if self.model.card.noise else None
         name = item.name.encode(errors="surrogateescape")
         return int.from_bytes(hashlib.sha256(b"%d:%s" % (seed or 0, name)).digest()[:4])
@@ -235,6 +234,29 @@ class _Work:
     def check(self) -> None:
         if self.stop.is_set():
             raise _Stopped
+
+
+@contextmanager
+def writing(job: Job) -> Iterator[None]:
+    """Around what is written: raises `JobStopped` for an `OSError` that the next picture would meet as well."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _HOPELESS:
+            raise
+        raise JobStopped(f"cannot write to {job.target}: {error.strerror}. What is done is safe") from error
+
+
+def refuse_strangers(job: Job, item: Item) -> None:
+    """Raises `JobRefused` for somebody at work there since the job began, or names that the file system takes for one (two
+    spellings of `é`)."""
+    if strangers := job.strangers(item):
+        raise JobRefused(f"{', '.join(strangers)} came to be meanwhile, and is not this picture's: move it away")
+
+
+def told(job: Job, item: Item) -> str:
+    """Its output as a record names it."""
+    return item.output.relative_to(job.target).as_posix() if job.journal else str(item.output)
 
 
 class _Budget:
@@ -265,9 +287,9 @@ class _Budget:
                 self.released.notify_all()
 
 
-def _suspicions(picture: Picture, item: Item, *, told: bool) -> list[str]:
+def _suspicions(picture: Picture, item: Item, *, named: bool) -> list[str]:
     written = _format(item.output)
-    if told or picture.format == written or picture.format not in FORMATS:
+    if named or picture.format == written or picture.format not in FORMATS:
         return []
     return [f"by its content a {picture.format}, but written as its name says, as {written}"]
 
