@@ -26,7 +26,7 @@ WGAN_GP = (
     "optimisers.generator.every=5",
     "optimisers.generator.betas=[0.0, 0.9]",
     "optimisers.critic.betas=[0.0, 0.9]",
-    "steps=20000",
+    "steps=10000",
 )
 SYSTEMS = ("dcgan", "sngan", "ebgan", "class-cgan", "infogan", "vaegan", "bigan")
 
@@ -199,7 +199,7 @@ def architectures(runs: Runs) -> None:
     ):
         found = []
         for kind, more in (("gan", []), ("wgan-gp", WGAN_GP)):
-            name = f"architecture-{kind}-{recipe}{'-plain' if settings else ''}"
+            name = "-".join([recipe, *(["plain"] if settings else []), *([kind] if more else [])])
             found.append(runs.digits(recipe, *settings, *more, name=name).last("fid"))
         rows.append((title, *found))
     table("FID of other generators", ("generator", "GAN", "WGAN-GP"), rows)

@@ -208,7 +208,7 @@ def estimate(runs: Runs) -> None:
         axes.plot(steps, guessed, label="critic's estimate")
         axes.plot(steps, distance, label="exact, between 400 samples")
         axes.set(xlabel="step", title=f"seed {seed}")
-    axes.legend()
+    figure.axes[0].legend()
     table("WGAN-GP in the plane", ("seed", "moments", "Spearman's rank correlation of estimate and exact W₁"), rows)
     runs.save(figure, "estimate")
 

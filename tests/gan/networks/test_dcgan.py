@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from translate.gan.adversary import join
 from translate.gan.networks import DCGANCritic, DCGANGenerator
 
 NORMED = (nn.BatchNorm2d, nn.GroupNorm)
@@ -63,8 +64,24 @@ def test_hidden_units_are_fully_connected(norm: str) -> None:
     torch.manual_seed(0)
     generator, critic = DCGANGenerator(5, 1, 16, 2, norm, hidden=6).eval(), DCGANCritic(1, 16, 2, norm, hidden=6).eval()
     assert critic.features(generator(torch.randn(3, 5))).shape == (3, 6)
-    connected = [layer for network in (generator, critic) for layer in network.body if isinstance(layer, nn.Linear)]
+    connected = [layer for layers in (generator.body, critic.hidden) for layer in layers if isinstance(layer, nn.Linear)]
     assert [tuple(layer.weight.shape) for layer in connected] == [(6, 5), (4 * 16, 6), (6, 4 * 16)]
+
+
+def test_codes_meet_the_features_behind_the_convolutions() -> None:
+    torch.manual_seed(0)
+    critic = DCGANCritic(1 + 7, 16, 2, "none", hidden=6, codes=7)
+    assert critic.body[0].in_channels == 1
+    code, x = torch.randn(3, 7), torch.randn(3, 1, 16, 16)
+    by_hand = critic.hidden(torch.cat([critic.body(x).flatten(1), code], dim=1))
+    assert torch.equal(critic.features(join(code, x)), by_hand)
+    assert not torch.allclose(critic.features(join(-code, x)), by_hand)
+
+
+@pytest.mark.parametrize(("channels", "hidden", "codes"), [(8, 0, 7), (7, 6, 7), (8, 6, -1)])
+def test_codes_need_a_hidden_layer_and_a_picture(channels: int, hidden: int, codes: int) -> None:
+    with pytest.raises(ValueError, match="hidden layer and more channels"):
+        DCGANCritic(channels, 16, 2, hidden=hidden, codes=codes)
 
 
 @pytest.mark.parametrize("network", [DCGANGenerator, DCGANCritic])

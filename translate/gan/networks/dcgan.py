@@ -60,6 +60,9 @@ class DCGANCritic(nn.Module):
     samples' gradients `norm` must not be "batch", which mixes samples (Gulrajani et al. 2017, section 4: "layer"). One-hot
     class labels come as constant maps beside the picture, so `channels` counts them too. With `hidden` a fully connected layer
     of so many units is the last hidden one, as in InfoGAN (1024: Chen et al. 2016, C.1).
+
+    Of pairs, the first `codes` channels are a code's constant maps. Its numbers skip the convolutions, which they would drown,
+    and meet the picture's features in the hidden layer, as in BiGAN (Donahue et al. 2017, section 4).
     """
 
     energy: ClassVar[bool] = False
@@ -72,18 +75,27 @@ class DCGANCritic(nn.Module):
         norm: str = "batch",
         sigmoid: bool = False,
         hidden: int = 0,
+        codes: int = 0,
     ) -> None:
         super().__init__()
         blocks.check_counts("DCGANCritic", channels=channels, width=width)
-        self.shape, self.sigmoid = (channels, size, size), sigmoid
-        self.body, features = _trunk(channels, size, width, norm, hidden)
-        self.score = nn.Linear(features, 1)
+        if codes and not (hidden and 0 < codes < channels):
+            raise ValueError(
+                f"DCGANCritic: {codes} codes need a hidden layer and more channels than {channels}, the picture's own"
+            )
+        self.shape, self.sigmoid, self.codes = (channels, size, size), sigmoid, codes
+        self.body, features = _trunk(channels - codes, size, width, norm)
+        self.hidden: nn.Module = nn.Identity()
+        if hidden:
+            self.hidden = nn.Sequential(*_connected(features + codes, hidden, norm), nn.LeakyReLU(0.2), nn.Flatten())
+        self.score = nn.Linear(hidden or features, 1)
         self.apply(blocks.initialise)
 
     def features(self, x: Tensor) -> Tensor:
         """`[N, F]`: the last hidden layer, flattened."""
         blocks.check_samples(x, self.shape, "DCGANCritic: x")
-        return self.body(x).flatten(1)
+        picture = self.body(x[:, self.codes :]).flatten(1)
+        return self.hidden(torch.cat([picture, x[:, : self.codes, 0, 0]], dim=1))
 
     def forward(self, x: Tensor) -> Tensor:
         score = self.score(self.features(x)).squeeze(1)
@@ -106,8 +118,8 @@ class DCGANEncoder(nn.Module):
         return self.body(x)
 
 
-def _trunk(channels: int, size: int, width: int, norm: str, hidden: int = 0) -> tuple[nn.Sequential, int]:
-    """Down to the last hidden layer, and how many numbers that has."""
+def _trunk(channels: int, size: int, width: int, norm: str) -> tuple[nn.Sequential, int]:
+    """The convolutions, and how many numbers come of them."""
     times, end = blocks.halvings(size)
     widths = [width * 2**k for k in range(times)]
     bias = blocks.biased(norm)
@@ -115,9 +127,7 @@ def _trunk(channels: int, size: int, width: int, norm: str, hidden: int = 0) -> 
     for inputs, outputs in pairwise(widths):
         convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
         layers += [convolution, blocks.norm(norm, outputs), nn.LeakyReLU(0.2)]
-    if not hidden:
-        return nn.Sequential(*layers), widths[-1] * end * end
-    return nn.Sequential(*layers, nn.Flatten(), *_connected(widths[-1] * end * end, hidden, norm), nn.LeakyReLU(0.2)), hidden
+    return nn.Sequential(*layers), widths[-1] * end * end
 
 
 def _connected(inputs: int, units: int, norm: str) -> list[nn.Module]:
