@@ -18,10 +18,15 @@ from server.settings import Settings
 from server.shelf import Shelf
 from translate.runtime.errors import ModelNotFound, TranslateError
 from translate.runtime.store import Store
+from translate.runtime.threads import usable_cpus
 
 log = logging.getLogger("server")
 
 T = TypeVar("T")
+
+
+MOST_WORKERS = 8
+"""Unless told: each may hold a large picture."""
 
 
 class Stopped(Exception):
@@ -34,8 +39,10 @@ class Engine:
     def __init__(self, settings: Settings):
         self.settings = settings
         self.shelf = Shelf(Store(settings.weights), settings.device, settings.threads, settings.keep)
-        self._places = threading.BoundedSemaphore(settings.workers + settings.queue)
-        self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="translate")
+        # At least two, so that one picture is decoded or encoded while another is in the network
+        self.workers = settings.workers or min(max(usable_cpus(), 2), MOST_WORKERS)
+        self._places = threading.BoundedSemaphore(self.workers + settings.queue)
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="translate")
         self._running: dict[Place, float] = {}
         self._seconds = 1.0
         self._missing: set[str] = set()
@@ -62,6 +69,10 @@ class Engine:
         patience = 2 * self.settings.timeout + 60
         return any(time.perf_counter() - started > patience for started in tuple(self._running.values()))
 
+    def several(self) -> bool:
+        """Whether more than one picture is at work."""
+        return len(self._running) > 1
+
     @contextmanager
     def place(self) -> Iterator["Place"]:
         """Takes a place in the queue, or raises a 503 at once. Take it before reading the upload: it bounds memory as well.
@@ -82,7 +93,7 @@ class Engine:
 
     def _wait(self) -> int:
         """Whole seconds until half of a full queue is likely to be done: by a moving average of what pictures took."""
-        rounds = 1 + self.settings.queue / self.settings.workers / 2
+        rounds = 1 + self.settings.queue / self.workers / 2
         return max(1, math.ceil(self._seconds * rounds))
 
     def close(self) -> None:
@@ -93,10 +104,6 @@ class Place:
     """One request's place: waiting for a worker, or in one."""
 
     def __init__(self, pool: ThreadPoolExecutor, running: dict["Place", float]):
-        self.submitted = 0.0
-        """When `run` was called, by `time.perf_counter`."""
-        self.waited: float | None = None
-        """Seconds from then to the start in a worker, or to giving up."""
         self.seconds: float | None = None
         """Seconds in the worker, once done."""
         self._pool, self._running = pool, running
@@ -109,7 +116,7 @@ class Place:
 
         Raises a 504, `ClientDisconnect`, or whatever `work` raises.
         """
-        self._work, self.submitted = work, time.perf_counter()
+        self._work = work
         self._future = self._pool.submit(contextvars.copy_context().run, self._start)  # the worker logs under the request's id
         result: asyncio.Future[T] = asyncio.wrap_future(self._future)
         watch = asyncio.create_task(gone)
@@ -124,8 +131,7 @@ class Place:
         finally:
             self._stop.set()
             # Itself: cancelling `result` reaches it only on the loop's next turn
-            if self._future.cancel():
-                self.waited = time.perf_counter() - self.submitted
+            self._future.cancel()
             result.cancel()
             watch.cancel()
 
@@ -145,7 +151,6 @@ class Place:
 
     def _start(self) -> object:
         started = self._running[self] = time.perf_counter()
-        self.waited = started - self.submitted
         work, self._work = self._work, None
         assert work is not None
         try:

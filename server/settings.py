@@ -34,7 +34,9 @@ class Settings(BaseSettings):
     keep: int = Field(4, ge=1, description="Models in memory; beyond, the least recently used is let go.")
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where networks run: cpu or cuda. Never falls back in silence.")
     threads: int | None = Field(None, ge=1, description="Threads inside one network. Unset: every CPU that this process may use.")
-    workers: int = Field(2, ge=1, description="Pictures worked on at the same time.")
+    workers: int | None = Field(
+        None, ge=1, description="Pictures worked on at the same time. Unset: one for each CPU, from 2 to 8."
+    )
     queue: int = Field(8, ge=0, description="Pictures that may wait for a worker; one more is answered 503 at once.")
     timeout: float = Field(300.0, gt=0, description="Seconds a picture may take, waiting included, before 504.")
     upload_timeout: float = Field(60.0, gt=0, description="Seconds an upload may take before 408.")

@@ -3,7 +3,9 @@
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 
@@ -17,6 +19,9 @@ log = logging.getLogger("server")
 PAUSE = 30.0
 """Seconds before a file that could not be loaded is tried again unchanged, and before a session is rebuilt once more."""
 
+SMALL_FILE = 64 * 2**20
+"""Bytes of a translator up to which it is held twice where that is quicker."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -26,6 +31,8 @@ class Loaded:
     digest: str
     """SHA-256 of the file."""
     state: State
+    single: Callable[[], Model]
+    """The same for small pictures side by side, each on a thread of its own, where that is worth its memory."""
     rebuilt: float | None = None
     """When it took the place of a session that crashed."""
 
@@ -160,8 +167,18 @@ class Shelf:
             before = state(path)
             found, model = digest(path), Model.open(path, device=self._device, threads=self._threads)
             if state(path) == before:
-                return Loaded(model, found, before)
+                return Loaded(model, found, before, cache(partial(self._single, path, before, model)))
         raise InvalidModel(f"{path} changes while it is read")
+
+    def _single(self, path: Path, before: State, model: Model) -> Model:
+        """Threads that work on one small picture together wait for one another for a good part of their time."""
+        try:
+            if self._device != "cpu" or self._threads is not None or path.stat().st_size > SMALL_FILE:
+                return model
+            single = Model.open(path, threads=1)
+        except (TranslateError, OSError):  # it is gone, or being replaced
+            return model
+        return single if state(path) == before else model
 
     def _keep(self, name: str, fresh: Loaded) -> None:
         with self._lock:

@@ -24,7 +24,7 @@ from bench.serving.systems import Bare, Load, Server
 from bench.tiling import untrained
 from translate.runtime.threads import usable_cpus
 
-STAGES = ("read", "queue", "decode", "infer", "encode")
+STAGES = ("read", "queue", "model", "decode", "infer", "encode", "answer")
 
 
 class Peer(StrEnum):

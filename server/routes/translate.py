@@ -26,6 +26,8 @@ router = APIRouter(tags=["translate"])
 
 FORMAT_NAMES = {"jpeg": "JPEG", "jpg": "JPEG", "png": "PNG", "webp": "WEBP", "tiff": "TIFF", "tif": "TIFF", "bmp": "BMP"}
 MEDIA_TYPES = {media_type for _, media_type in FORMATS.values()}
+SMALL = 512 * 512
+"""Pixels up to which pictures go through the network side by side."""
 PICTURE: dict[str, Any] = {"type": "string", "format": "binary"}
 BODY = {
     "requestBody": {
@@ -68,28 +70,32 @@ class Options(BaseModel):
 
 
 class Timing(dict[str, float]):
-    """Seconds by stage."""
+    """Seconds by stage. Each begins where the last one ended, so that together they are the whole."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.began = self.last = time.perf_counter()
         self.stages: list[tuple[str, float, float]] = []
         """Name, start and end of each, by `time.perf_counter`."""
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
         try:
             yield
         finally:
-            self.note(stage, started, time.perf_counter())
+            self.ended(stage)
 
-    def note(self, stage: str, started: float, ended: float) -> None:
-        self[stage] = ended - started
-        self.stages.append((stage, started, ended))
+    def ended(self, stage: str, when: float | None = None) -> None:
+        """Now, or at a `when` by `time.perf_counter`."""
+        when = time.perf_counter() if when is None else when
+        self[stage] = when - self.last
+        self.stages.append((stage, self.last, when))
+        self.last = when
 
     def header(self) -> str:
         """The value of Server-Timing, in milliseconds."""
-        return ", ".join(f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in self.items())
+        stages = {**self, "total": time.perf_counter() - self.began}
+        return ", ".join(f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in stages.items())
 
 
 @router.post(
@@ -114,15 +120,15 @@ async def translate(request: Request, options: Annotated[Options, Query()]) -> R
     timing = Timing()
     request.state.stages = timing.stages
     try:
-        with timing.measure("total"), engine.place() as place:
+        with engine.place() as place:
             with timing.measure("read"):
                 upload = await read_upload(request, settings.max_bytes, settings.upload_timeout)
             job = Job(engine, place, name, upload, options, request.headers.get("if-none-match", ""), timing)
             try:
                 response = await place.run(job.work, settings.timeout, _gone(request))
             finally:
-                if place.waited is not None:
-                    timing.note("queue", place.submitted, place.submitted + place.waited)
+                # Had it no worker, it has waited until now; else what is left is the way back from the worker
+                timing.ended("answer" if "queue" in timing else "queue")
     finally:
         if "queue" in timing:
             metrics.queue_wait.observe(timing["queue"])
@@ -154,8 +160,10 @@ class Job:
 
     def work(self) -> Response:
         """Each stage lets go of what the stage before it held."""
+        self.timing.ended("queue")
         self.place.check()
-        loaded = self.engine.shelf.get(self.name)
+        with self.timing.measure("model"):
+            loaded = self.engine.shelf.get(self.name)
         card = loaded.model.card
         if self.options.amount < 1 and card.scale > 1:
             raise Problem(
@@ -186,10 +194,10 @@ class Job:
         return Response(content, media_type=media_type, headers=headers)
 
     def _translated(self, picture: Picture, loaded: Loaded, seed: int | None) -> Picture:
+        small = picture.width * picture.height <= SMALL
         try:
-            return loaded.model(
-                picture, seed=seed, amount=self.options.amount, consume=True, progress=lambda *_: self.place.check()
-            )
+            model = loaded.single() if small and self.engine.several() else loaded.model
+            return model(picture, seed=seed, amount=self.options.amount, consume=True, progress=lambda *_: self.place.check())
         except TranslationFailed:
             self.engine.shelf.rebuild(self.name, loaded)
             raise

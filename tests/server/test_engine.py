@@ -60,7 +60,7 @@ def until(condition: Callable[[], bool]) -> None:
 def is_idle(client: TestClient) -> bool:
     """Whether every place is free: takes them all, and gives them back."""
     engine: Engine = client.app.state.engine  # type: ignore[attr-defined]
-    places = [engine.place() for _ in range(engine.settings.workers + engine.settings.queue)]
+    places = [engine.place() for _ in range(engine.workers + engine.settings.queue)]
     taken = []
     try:
         for place in places:

@@ -125,7 +125,7 @@ def corpus() -> list[bytes]:
 
 def is_idle(client: TestClient) -> bool:
     engine = client.app.state.engine  # type: ignore[attr-defined]
-    return not engine._running and engine._places._value == engine.settings.workers + engine.settings.queue
+    return not engine._running and engine._places._value == engine.workers + engine.settings.queue
 
 
 def test_no_picture_makes_it_fail_or_hang(serve: Serve, corpus: list[bytes]) -> None:

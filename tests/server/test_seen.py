@@ -138,7 +138,7 @@ def test_traces(serve: Serve) -> None:
         for scope in resource.scope_spans
         for span in scope.spans
     }
-    assert set(spans) == {"POST /translate", "read", "queue", "decode", "infer", "encode", "total"}
+    assert set(spans) == {"POST /translate", "read", "queue", "model", "decode", "infer", "encode", "answer"}
     whole = spans["POST /translate"]
     assert (whole.trace_id.hex(), whole.parent_span_id.hex()) == (trace, parent)
     told = {each.key: each.value.string_value or each.value.int_value for each in whole.attributes}

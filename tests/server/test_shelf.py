@@ -205,6 +205,33 @@ def crash(loaded: Any) -> Crashing:
     return crashing
 
 
+def threads_of(model: Model) -> int:
+    found: int = model._session.get_session_options().intra_op_num_threads  # type: ignore[union-attr]
+    return found
+
+
+def test_small_pictures_side_by_side_have_one_thread_each(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("translate.runtime.model.usable_cpus", lambda: 2)
+    client = serve(threads=None)
+    engine, used = client.app.state.engine, []  # type: ignore[attr-defined]
+    call = Model.__call__
+    monkeypatch.setattr(Model, "__call__", lambda model, *a, **k: used.append(threads_of(model)) or call(model, *a, **k))
+    answer(client)
+    monkeypatch.setattr(engine, "several", lambda: True)
+    np.testing.assert_array_equal(answer(client), INVERTED)
+    monkeypatch.setattr("server.routes.translate.SMALL", INVERTED.shape[0] * INVERTED.shape[1] - 1)
+    answer(client)
+    assert used == [2, 1, 2]
+
+
+def test_a_model_is_held_once_where_threads_are_told_or_it_has_changed(weights: Path) -> None:
+    told = Shelf(Store((weights,)), "cpu", 2, limit=1).get("restore")
+    assert told.single() is told.model
+    changed = Shelf(Store((weights,)), "cpu", None, limit=1).get("restore")
+    replace(weights / "restore.onnx", build("identity", name="restore"))
+    assert changed.single() is changed.model
+
+
 def test_a_crashed_session_is_made_anew(client: TestClient) -> None:
     crashing = crash(shelf_of(client).get("restore"))
     response = client.post("/translate", content=encoded(pixels()))
