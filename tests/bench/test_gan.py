@@ -138,7 +138,7 @@ def test_a_diverged_run_has_a_row(every: int, runs: Runs, capsys: pytest.Capture
 
 
 def test_every_objective_has_a_row_of_its_own() -> None:
-    systems = plane.SYSTEMS | plane.SLOW
+    systems = plane.SYSTEMS | plane.RING
     recipes = {name: Recipe.load(f"{recipe}.toml", settings) for name, (recipe, *settings) in systems.items()}
     assert {recipe.critic.objective.name for recipe in recipes.values()} == OBJECTIVES.keys()
     paces = {name: recipe.optimisers["critic"].model_dump() for name, recipe in recipes.items()}
@@ -151,7 +151,7 @@ def test_modes_shows_every_row_and_what_diverged(
 ) -> None:
     names = [f"system-{number}" for number in range(7)]
     monkeypatch.setattr(plane, "SYSTEMS", dict.fromkeys(names, ("gan-ring",)))
-    monkeypatch.setattr(plane, "SLOW", {"slow": ("gan-ring",)})
+    monkeypatch.setattr(plane, "RING", {"more": ("gan-ring",)})
     once = runs.trained("gan-ring", *TINY)
     lost = Trained(once.model, once.network, [*once.log, {"step": 4} | training.DIVERGED], diverged=True)
     monkeypatch.setattr(Runs, "trained", lambda *_, name: lost if name.startswith("system-5") else once)
@@ -159,7 +159,7 @@ def test_modes_shows_every_row_and_what_diverged(
     monkeypatch.setattr(Runs, "save", lambda _, figure, name: figures.append(figure))
     plane.modes(runs)
     tables = rows(capsys.readouterr().out)
-    assert [list(found) for found in tables] == [[*names, "slow"], names]
+    assert [list(found) for found in tables] == [[*names, "more"], names]
     assert tables[0]["system-5"] == ["0 (0–0)", "0 (0–0)", "inf (inf–inf)"]
     for figure, names in zip(figures, tables, strict=True):
         titles = {axes.get_title(): len(axes.lines) for axes in figure.axes}

@@ -267,6 +267,19 @@ def test_a_linear_wasserstein_critic_under_spectral_norm_reaches_the_distance(no
     assert (critic(x) - critic(y)).item() == pytest.approx(5 * norm, abs=1e-3)
 
 
+def test_a_small_critic_of_norm_1_is_far_flatter_than_1() -> None:
+    slopes = []
+    for norm in (1, 2):
+        torch.manual_seed(0)
+        critic, x = SpectralNorm(norm).wrap(MLPCritic((2,), 128, 3)), torch.randn(500, 2, requires_grad=True)
+        for _ in range(50):
+            critic(x)
+        (slope,) = torch.autograd.grad(critic(x).sum(), x)
+        slopes.append(slope.norm(dim=1).mean().item())
+    assert slopes[0] == pytest.approx(0.01, abs=0.005)
+    assert slopes[1] == pytest.approx(2**4 * slopes[0], rel=0.2)  # four layers; the biases are as they were
+
+
 def test_the_norm_of_a_reshaped_kernel_does_not_bound_a_convolution() -> None:
     convolution = nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular", bias=False)
     nn.init.ones_(convolution.weight)
