@@ -17,6 +17,7 @@ from translate.gan.constraints import (
     WeightClipping,
     ZeroCentered,
 )
+from translate.gan.networks import MLPCritic
 
 PENALTIES = [GradientPenalty(), Dragan(), ZeroCentered(), ZeroCentered(on="fake"), ZeroCentered(on="both")]
 SHAPES = [(1, 2), (2, 5), (7, 2), (1, 3, 4, 4), (7, 3, 4, 4), (2,), (7,)]
