@@ -32,7 +32,11 @@ class Settings(BaseSettings):
     model: str = Field("restore", description="Name of the model that is loaded at start and used where a request names none.")
     preload: Names = Field((), description="Names of more models to load at start, separated by ','; others at their first use.")
     keep: int = Field(4, ge=1, description="Models in memory; beyond, the least recently used is let go.")
-    device: Literal["cpu", "cuda"] = Field("cpu", description="Where networks run: cpu or cuda. Never falls back in silence.")
+    device: Literal["cpu", "cuda", "openvino", "openvino-bf16"] = Field(
+        "cpu",
+        description="Where networks run: cpu, cuda, or the processor by OpenVINO, as openvino or openvino-bf16. "
+        "Never falls back in silence.",
+    )
     threads: int | None = Field(None, ge=1, description="Threads inside one network. Unset: every CPU that this process may use.")
     workers: int | None = Field(
         None, ge=1, description="Pictures worked on at the same time. Unset: one for each CPU, from 2 to 8."

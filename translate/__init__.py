@@ -13,7 +13,8 @@ __all__ = ["__version__", "load"]
 def load(name_or_path: str | Path, *, device: str = "cpu", threads: int | None = None) -> "Model":
     """Loads a translator by name (`"restore"`) or by path (`"run/restore.onnx"`): a callable, picture in, picture out.
 
-    `device` is `cpu`, `cuda` or `cuda:1`. `threads` is the number of CPU threads, by default all that this process may use.
+    `device` is `cpu`, `cuda`, `cuda:1`, `openvino` or `openvino-bf16`. `threads` is the number of CPU threads, by default all
+    that this process may use.
     Raises `ModelNotFound`, `InvalidModel` or `DeviceUnavailable` (see `translate.runtime.errors`).
     """
     from translate.runtime.store import Store  # here, so that `import translate` stays cheap

@@ -65,9 +65,7 @@ def batch(
     suffix: Annotated[str | None, typer.Option(help="Added to names, before the dot.")] = None,
     seed: Annotated[int | None, typer.Option(help="For models with noise. Default: drawn.", min=0, max=2**64 - 1)] = None,
     compare: Annotated[bool | None, typer.Option("--compare", help="Before | after as well, in OUT.compare.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:<index>, openvino or openvino-bf16. Default: cpu.")
-    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:<index>, openvino or openvino-bf16. Default: cpu.")] = None,
     jobs: Annotated[
         int | None, typer.Option(help="Threads that decode and encode: 2. With ray, processes: one for each CPU.", min=1)
     ] = None,

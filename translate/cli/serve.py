@@ -35,7 +35,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on, 0 for a free one [default: 8000].")] = None,
     model: Annotated[str | None, typer.Option(help="Model to load at start and to use by default [default: restore].")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda [default: cpu].")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, openvino or openvino-bf16 [default: cpu].")] = None,
 ) -> None:
     """Serve translators over HTTP, with a web page at / and the service's description at /docs.
 

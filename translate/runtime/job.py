@@ -20,7 +20,7 @@ class Settings:
     model: str | None = None
     """Name or path; default `restore`."""
     device: str | None = None
-    """`cpu` (default), `cuda` or `cuda:<index>`."""
+    """`cpu` (default), or another that `Model.open` knows."""
     format: str | None = None
     """A name of `FORMATS`; default: each picture's own."""
     quality: int | None = None

@@ -15,7 +15,7 @@ from translate.runtime.errors import InvalidModel, PictureTooLarge, TranslationF
 from translate.runtime.graph import read_metadata
 from translate.runtime.noise import draw, draw_seed
 from translate.runtime.picture import Picture
-from translate.runtime.sessions import refuse_two_runtimes, start
+from translate.runtime.sessions import Session, refuse_two_runtimes, start
 from translate.runtime.statistics import Feeds, Floats, Statistics, to_floats
 from translate.runtime.threads import usable_cpus
 from translate.runtime.tiles import Grid, Pixels, Span, side_beside
@@ -30,9 +30,9 @@ WHOLE_LIMIT = 2048 * 2048
 
 
 class Model:
-    """An exported translator: an ONNX Runtime session, its `card`, and tiles. Several threads may share one."""
+    """An exported translator: a session, its `card`, and tiles. Several threads may share one."""
 
-    def __init__(self, session: ort.InferenceSession, card: Card, at_once: int = 1, statistics: Statistics | None = None) -> None:
+    def __init__(self, session: Session, card: Card, at_once: int = 1, statistics: Statistics | None = None) -> None:
         self.card = card
         self._session = session
         self._statistics = statistics
@@ -44,22 +44,25 @@ class Model:
     def open(cls, path: str | Path, *, device: str = "cpu", threads: int | None = None) -> Self:
         """Opens an `.onnx` file.
 
-        `device` is `cpu`, `cuda` or `cuda:<index>`. `threads` is the number of CPU threads that work on one tile, by default all
-        that this process may use; so many tiles are worked on at once as there are CPUs for. Raises `InvalidModel` if the file
-        is no translator, and `DeviceUnavailable` if the device is not to be had: a model never runs elsewhere than it was told.
+        `device` is `cpu`, `cuda` or `cuda:<index>`, or, for the processor by OpenVINO, `openvino` or `openvino-bf16`. `threads`
+        is the number of CPU threads that work on one tile, by default all that this process may use; so many tiles are worked on
+        at once as there are CPUs for. Raises `InvalidModel` if the file is no translator, and `DeviceUnavailable` if the device
+        is not to be had: a model never runs elsewhere than it was told.
         """
         refuse_two_runtimes()
         cpus = usable_cpus()
-        opened = start(Path(path), device, threads or cpus)
-        contents = opened.get_modelmeta().custom_metadata_map
+        threads = threads or cpus
+        at_once = max(1, cpus // threads)
+        opened = start(Path(path), device, threads, at_once)
+        contents = read_metadata(Path(path))
         card = Card.from_metadata(contents, str(path))
         _check_signature(opened, card, str(path))
         statistics = None
         if card.tiling == "statistics":
-            part = partial(start, device=device, threads=threads or cpus)
+            part = partial(start, device=device, threads=threads, at_once=at_once)
             count = next(value.shape[1] for value in opened.get_inputs() if value.name == "statistics")
             statistics = Statistics(Path(path).read_bytes(), read_stages(contents, str(path)), card.stride, count, part)
-        return cls(opened, card, at_once=max(1, cpus // (threads or cpus)), statistics=statistics)
+        return cls(opened, card, at_once, statistics)
 
     @overload
     def __call__(
@@ -180,7 +183,7 @@ class Model:
         result: Floats = translated[0]
         return result
 
-    def _run(self, session: ort.InferenceSession, targets: list[str], feeds: Feeds, free_memory: bool = False) -> list[Floats]:
+    def _run(self, session: Session, targets: list[str], feeds: Feeds, free_memory: bool = False) -> list[Floats]:
         options = ort.RunOptions()
         if free_memory:
             # Encoding a large picture needs memory itself; small pictures follow one another faster without this
@@ -238,7 +241,7 @@ def _enlarge(alpha: Pixels | None, scale: int) -> Pixels | None:
     return np.clip(enlarged + 0.5, 0, np.iinfo(alpha.dtype).max).astype(alpha.dtype)
 
 
-def _check_signature(session: ort.InferenceSession, card: Card, where: str) -> None:
+def _check_signature(session: Session, card: Card, where: str) -> None:
     """Raises `InvalidModel` unless inputs and outputs are those that the card promises."""
     inputs, outputs = {"image": "[N, H, W, 3]"}, {"translated": "[N, H, W, 3]"}
     if card.noise is not None:

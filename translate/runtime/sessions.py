@@ -1,22 +1,32 @@
-"""Sessions of ONNX Runtime, as every model and every part of one is run: quiet, on the device that was told and on no other."""
+"""Sessions, as every model and every part of one is run: quiet, on the device that was told and on no other."""
 
 from importlib import metadata
 from pathlib import Path
+from typing import TypeAlias
 
 import onnxruntime as ort
 
 from translate.runtime.errors import DeviceUnavailable, InvalidModel
+from translate.runtime.openvino import PRECISIONS, OpenVinoSession
+
+Session: TypeAlias = ort.InferenceSession | OpenVinoSession
+DEVICES = "cpu, cuda, cuda:<index>, openvino or openvino-bf16"
 
 
-def start(model: Path | bytes, device: str, threads: int) -> ort.InferenceSession:
-    """Makes a file, or the bytes of one, ready to run. Raises `InvalidModel` or `DeviceUnavailable`."""
+def start(model: Path | bytes, device: str, threads: int, at_once: int = 1) -> Session:
+    """Makes a file, or the bytes of one, ready to run, `at_once` times at once on so many `threads` each.
+
+    `device` is one of `DEVICES`. Raises `InvalidModel` or `DeviceUnavailable`.
+    """
+    if device in PRECISIONS:
+        return OpenVinoSession(model, device, threads, at_once)
     options = quiet_options()
     options.intra_op_num_threads = threads
     kind, _, index = device.partition(":")
     if kind == "cpu" and not index:
         return session(model, options, ["CPUExecutionProvider"], InvalidModel)
     if kind != "cuda" or (index and not index.isdigit()):
-        raise DeviceUnavailable(f"unknown device {device!r}: choose cpu, cuda or cuda:<index>")
+        raise DeviceUnavailable(f"unknown device {device!r}: choose {DEVICES}")
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         raise DeviceUnavailable(f"{device} was asked for, but this onnxruntime has no CUDA: install onnxruntime-gpu in its place")
     # The exhaustive search for the fastest algorithm would run again for every new picture size

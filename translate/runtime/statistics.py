@@ -7,17 +7,17 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from translate.runtime.card import Stage, Stages
 from translate.runtime.graph import Graph
+from translate.runtime.sessions import Session
 from translate.runtime.tiles import Pixels, Span, spans
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Half: TypeAlias = npt.NDArray[np.float16]
 Kept: TypeAlias = dict[str, Half]
 Feeds: TypeAlias = dict[str, Floats]
-Run: TypeAlias = Callable[[ort.InferenceSession, list[str], Feeds], list[Floats]]
+Run: TypeAlias = Callable[[Session, list[str], Feeds], list[Floats]]
 
 MEMORY = 1_600_000_000
 """Bytes for the values that are kept from norm to norm; of larger pictures a part is looked at."""
@@ -40,9 +40,7 @@ class Statistics:
     """Takes the statistics that the norms of one file are given for a picture in tiles: norm by norm, each exact where the
     picture fits (25 megapixels for a ResNet of width 64), and otherwise exact for a part that is spread evenly over it."""
 
-    def __init__(
-        self, model: bytes, stages: Stages, stride: int, count: int, start: Callable[[bytes], ort.InferenceSession]
-    ) -> None:
+    def __init__(self, model: bytes, stages: Stages, stride: int, count: int, start: Callable[[bytes], Session]) -> None:
         self._graph, self._plan, self._stride, self._start = Graph(model), stages, stride, start
         self._count = count
         # A value of the largest size, what it is made of, and what a norm and the next layer make of it
