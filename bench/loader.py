@@ -12,7 +12,7 @@ from skimage import data as shipped
 from torch.utils.data import DataLoader, Dataset
 
 from translate.data.aligned import Aligned
-from translate.data.layouts import recognise
+from translate.data.layouts import Part, recognise
 from translate.data.pixels import Paired, start_worker
 from translate.data.unpaired import Unpaired
 from translate.runtime.picture import Picture
@@ -29,14 +29,26 @@ def main(
     """Print pictures/s (a pair is two) at 256 pixels, decoded anew for every crop and kept decoded."""
     print(f"{platform.processor() or platform.machine()}, {usable_cpus()} CPUs, {workers} workers, pictures/s:")
     with tempfile.TemporaryDirectory() as made:
-        part = recognise(data or _pairs(Path(made))).train
-        for name, samples in (("aligned", Aligned(part.pairs(), SIZE, LOAD)), ("unpaired", Unpaired(part, SIZE, LOAD))):
-            decoded = _rate(samples, workers, seconds)
+        part = recognise(data or pairs(Path(made))).train
+        for name, samples in loaders(part).items():
+            decoded = rate(samples, workers, seconds)
             samples.preload()
-            print(f"{name}: {decoded:.0f} with decoding, {_rate(samples, workers, seconds):.0f} kept decoded", flush=True)
+            print(f"{name}: {decoded:.0f} with decoding, {rate(samples, workers, seconds):.0f} kept decoded", flush=True)
 
 
-def _pairs(folder: Path, n: int = 48) -> Path:
+def loaders(part: Part) -> dict[str, Aligned | Unpaired]:
+    return {"aligned": Aligned(part.pairs(), SIZE, LOAD), "unpaired": Unpaired(part, SIZE, LOAD)}
+
+
+def reading(kind: str, seconds: float = 3) -> float:
+    """Seconds that the pictures of a step at batch 1 take, kept decoded, in the process that measures."""
+    with tempfile.TemporaryDirectory() as made:
+        samples = loaders(recognise(pairs(Path(made))).train)[kind]
+        samples.preload()
+        return 2 / rate(samples, 0, seconds)
+
+
+def pairs(folder: Path, n: int = 48) -> Path:
     """JPEGs of 300×400 pixels, of which the target is the negative."""
     for side in ("A", "B"):
         (folder / side).mkdir()
@@ -49,7 +61,7 @@ def _pairs(folder: Path, n: int = 48) -> Path:
     return folder
 
 
-def _rate(samples: Dataset[Paired], workers: int, seconds: float) -> float:
+def rate(samples: Dataset[Paired], workers: int, seconds: float) -> float:
     loader = DataLoader(samples, 1, sampler=range(10**6), num_workers=workers, worker_init_fn=start_worker)
     batches = iter(loader)
     for _ in range(8):  # the start of the workers, and the first pages of memory

@@ -31,6 +31,7 @@ TINY = (
     "checkpoint_every=2",
     "validate_every=6",
     "device=cpu",
+    "precision=32-true",
     "workers=0",
     "data.size=16",
     "data.load=20",

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Kind:
 
     model: str
     arch: str
+    """The reference's generator; {}: our number of blocks, or pixels that our levels halve to one."""
     norm: str
     networks: dict[str, str]
     """The reference's names, and ours."""
@@ -42,7 +43,7 @@ class Kind:
 KINDS = {
     "cyclegan": Kind(
         "cycle_gan",
-        "resnet_6blocks",
+        "resnet_{}blocks",
         "instance",
         {"G_A": "G", "G_B": "F", "D_A": "D_Y", "D_B": "D_X"},
         {
@@ -59,7 +60,7 @@ KINDS = {
     ),
     "pix2pix": Kind(
         "pix2pix",
-        "unet_128",
+        "unet_{}",
         "batch",
         {"G": "G", "D": "D"},
         {"generator/adversarial": ("G_GAN",), "generator/l1": ("G_L1",), "critic/critic": ("D_real", "D_fake")},
@@ -96,8 +97,8 @@ class Faithful(Recipe):
 
 
 def layout(recipe: Recipe) -> migrate.Layout:
-    kind = KINDS[recipe.name]
-    return migrate.Layout(kind.arch, kind.norm, dropout=False)
+    kind, told = KINDS[recipe.name], recipe.generator.arguments
+    return migrate.Layout(kind.arch.format(told.get("blocks") or 2 ** told["levels"]), kind.norm, dropout=False)
 
 
 def recipe_of(kind: str, steps: int, size: int, width: int, seed: int, pool: int, extra: Sequence[str] = ()) -> Recipe:
@@ -156,13 +157,15 @@ def doubles() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def train_ours(recipe: Recipe, task: fit.Task, work: Path) -> Curves:
+def train_ours(recipe: Recipe, task: fit.Task, work: Path, tell: Callable[[], None] = lambda: None) -> Curves:
+    """`tell` is called after each step, here as below."""
     curves, start = Curves(), time.perf_counter()
 
     def report(status: fit.Status) -> None:
         curves.losses.append(dict(status.losses))
         curves.rates.append(recipe.optimisers["generator"].learning_rate(status.step - 1, recipe.steps))
         torch.manual_seed(recipe.seed + status.step)  # of the pool's next draws
+        tell()
 
     work.mkdir(parents=True, exist_ok=True)
     fit.fit(recipe, work, task, report)
@@ -178,7 +181,9 @@ def train_ours(recipe: Recipe, task: fit.Task, work: Path) -> Curves:
     return curves
 
 
-def train_theirs(recipe: Recipe, task: fit.Task, reference: Path, twin: bool = False) -> Curves:
+def train_theirs(
+    recipe: Recipe, task: fit.Task, reference: Path, twin: bool = False, tell: Callable[[], None] = lambda: None
+) -> Curves:
     """`twin`: from weights that are one bit larger."""
     curves, kind = Curves(), KINDS[recipe.name]
     ours: Any = recipe.build()
@@ -202,6 +207,7 @@ def train_theirs(recipe: Recipe, task: fit.Task, reference: Path, twin: bool = F
             if judge.measures and (step == recipe.steps or step % recipe.validate_every == 0):
                 curves.measures[step] = judge.scores(ours, taken_over(model, ours, recipe), torch.device("cpu"))
             torch.manual_seed(recipe.seed + step)
+            tell()
         curves.seconds = (time.perf_counter() - start) / recipe.steps
     return curves
 
@@ -245,8 +251,8 @@ def theirs(recipe: Recipe, reference: Path) -> Any:
     parser = models.get_option_setter(kind.model)(parser, True)
     width, halves = recipe.generator.arguments["width"], recipe.steps // 2
     with tempfile.TemporaryDirectory() as unused:
-        told = {"dataroot": "", "model": kind.model, "netG": kind.arch, "ngf": width, "ndf": width, "checkpoints_dir": unused}
-        told |= {"n_epochs": halves, "n_epochs_decay": recipe.steps - halves}
+        told = {"dataroot": "", "model": kind.model, "netG": layout(recipe).arch, "ngf": width, "ndf": width}
+        told |= {"checkpoints_dir": unused, "n_epochs": halves, "n_epochs_decay": recipe.steps - halves}
         if "pool" in recipe.model.arguments:
             told["pool_size"] = recipe.model.arguments["pool"]
         opt = parser.parse_args(["--no_dropout", *(word for key, value in told.items() for word in (f"--{key}", str(value)))])

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
 from tests import reference_layout
 
@@ -94,13 +94,15 @@ class CycleGAN(Model):
     identity = 0.5
 
     def __init__(self, options: Namespace) -> None:
-        self.netG_A, self.netG_B = (reference_layout.resnet(6, "instance", options.ngf) for _ in range(2))
+        blocks = int(options.netG.removeprefix("resnet_").removesuffix("blocks"))
+        self.netG_A, self.netG_B = (reference_layout.resnet(blocks, "instance", options.ngf) for _ in range(2))
         self.netD_A, self.netD_B = (reference_layout.patchgan("instance", 3, options.ndf) for _ in range(2))
         super().__init__(options, [self.netG_A, self.netG_B], [self.netD_A, self.netD_B])
         self.pool_a, self.pool_b = pool(options.pool_size), pool(options.pool_size)
 
     def optimize_parameters(self) -> None:
         a, b, fake_a, fake_b = self.a, self.b, self.netG_B(self.b), self.netG_A(self.a)
+        critics = nn.ModuleList([self.netD_A, self.netD_B]).requires_grad_(False)
         losses = {
             "G_A": ((self.netD_A(fake_b) - 1) ** 2).mean(),
             "G_B": ((self.netD_B(fake_a) - 1) ** 2).mean(),
@@ -110,14 +112,17 @@ class CycleGAN(Model):
             "idt_B": 10 * self.identity * l1_loss(self.netG_B(a), a),
         }
         self.move(0, losses)
+        critics.requires_grad_(True)
         sides = {"D_A": (self.netD_A, b, self.pool_b(fake_b)), "D_B": (self.netD_B, a, self.pool_a(fake_a))}
-        self.move(1, {name: (mse_loss(D(real), torch.ones_like(D(real))) + D(fake).square().mean()) / 2
+        self.move(1, {name: ((D(real) - 1).square().mean() + D(fake).square().mean()) / 2
                       for name, (D, real, fake) in sides.items()})  # fmt: skip
 
 
 class Pix2Pix(Model):
     def __init__(self, options: Namespace) -> None:
-        self.netG, self.netD = reference_layout.unet(7, "batch", options.ngf), reference_layout.patchgan("batch", 6, options.ndf)
+        levels = int(options.netG.removeprefix("unet_")).bit_length() - 1
+        self.netG = reference_layout.unet(levels, "batch", options.ngf)
+        self.netD = reference_layout.patchgan("batch", 6, options.ndf)
         super().__init__(options, [self.netG], [self.netD])
 
     def optimize_parameters(self) -> None:

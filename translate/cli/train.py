@@ -39,10 +39,12 @@ def main(
         from translate.cli.export import export_run
         from translate.export import ExportError
         from translate.training.audited import look
+        from translate.training.pages import keep_pages
         from translate.training.processes import is_first
         from translate.training.run import create, resume_run, train
 
     console = Console(stderr=True, quiet=not is_first(), highlight=False, markup=False, soft_wrap=True)
+    keep_pages()
     try:
         if resume is not None:
             if recipe or data or out or settings or dry_run:

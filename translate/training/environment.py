@@ -39,6 +39,15 @@ def device_name(device: str) -> str:
     return f"cpu: {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
 
 
+def computes_bf16(device: str) -> bool:
+    """Whether the machine itself computes in bfloat16, on what a recipe's `device` is there; elsewhere float32 is faster."""
+    kind = device_name(device).partition(":")[0]
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    can = torch.cpu.get_capabilities()
+    return kind == "cpu" and any(can.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 def _code() -> str:
     if not (known := commit()):
         return "not known: installed without its history"

@@ -7,7 +7,7 @@ gradients of a player are averaged where it is about to move; nothing is wrapped
 import os
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from translate.models import System
+from translate.training.environment import computes_bf16
 from translate.training.recipe import Recipe
 
 PATIENCE = timedelta(hours=6)
@@ -36,13 +37,20 @@ def launcher(recipe: Recipe) -> Fabric:
     strategy = DDPStrategy(timeout=PATIENCE) if world > 1 else "auto"
     try:
         fabric = Fabric(
-            accelerator=recipe.device, strategy=strategy, devices=local, num_nodes=world // local, precision=recipe.precision
+            accelerator=recipe.device, strategy=strategy, devices=local, num_nodes=world // local, precision=precision(recipe)
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise ValueError(f"device = {recipe.device!r} cannot be used: {error}") from error
     if world > 1:
         fabric.launch()
     return fabric
+
+
+def precision(recipe: Recipe) -> Literal["32-true", "bf16-mixed"]:
+    """What `auto` is on this machine."""
+    if recipe.precision != "auto":
+        return recipe.precision
+    return "bf16-mixed" if computes_bf16(recipe.device) else "32-true"
 
 
 def several() -> bool:

@@ -170,7 +170,8 @@ class Recipe(Section):
     start: str = ""
     """A run folder or a .safetensors file whose generator the training starts from."""
     device: str = "auto"
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "auto"] = "32-true"
+    """auto: bf16-mixed where the device computes in bfloat16, else 32-true; a run folder's recipe says which."""
     channels_last: bool = False
     clip: float = Field(default=0, ge=0)
     """Largest norm of a player's gradient; 0: no limit."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from translate.training import checkpoint, tasks
 from translate.training.fit import Status, fit
-from translate.training.processes import is_first, launcher
+from translate.training.processes import is_first, launcher, precision
 from translate.training.recipe import Recipe
 from translate.training.report import Reporter
 
@@ -29,6 +29,7 @@ def create(recipe: str, data: Path | None, folder: Path, settings: list[str]) ->
     if (folder / "recipe.toml").exists():
         raise ValueError(f"{folder} holds a run already: go on with --resume {folder}, or choose another --out")
     # What a part, the machine or the start refuses is told before there is a folder.
+    resolved = resolved.model_copy(update={"precision": precision(resolved)})
     fabric = launcher(resolved)
     model = resolved.build()
     task.check(model)

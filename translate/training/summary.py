@@ -95,7 +95,7 @@ def measure(recipe: Recipe) -> Measured:
     model = recipe.model.model_dump() | ({"pretrain": 0} if "pretrain" in recipe.model.arguments else {})
     short = recipe.model_copy(update=never | {"model": Part(**model)})  # the critic alone is no measure of the whole
     with tempfile.TemporaryDirectory() as folder, suppress(_Enough):
-        fit.fit(short, Path(folder), _Costless(recipe), tell)
+        fit.fit(short, Path(folder), Costless(recipe), tell)
     ends = times[WARM * each - 1 :: each]
     rounds = [after - before for before, after in pairwise(ends)]
     device = torch.device("cuda" if device_name(recipe.device).startswith("cuda") else "cpu")
@@ -144,7 +144,7 @@ class _Enough(Exception):
 
 
 @dataclass(frozen=True)
-class _Costless:
+class Costless:
     """A task whose samples cost next to nothing, and that is never judged."""
 
     recipe: Recipe

@@ -38,6 +38,22 @@ def test_buffers_are_copied_and_the_network_is_left_alone() -> None:
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
+def test_without_decay_the_average_is_the_network() -> None:
+    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    ema = EMA(network, decay=0)
+    network(torch.rand(8, 2)).sum().backward()
+    torch.optim.AdamW(network.parameters(), 0.1).step()
+    ema.update(network, 1)
+    for name, value in network.state_dict().items():
+        assert torch.equal(ema.network.state_dict()[name], value)
+    assert network.training
+    assert not ema.network.training
+    assert not any(parameter.requires_grad for parameter in ema.network.parameters())
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    ours, theirs = (part[0].weight.data_ptr() for part in (network, ema.network))  # type: ignore[index]
+    assert ours == theirs  # nothing was moved
+
+
 @pytest.mark.parametrize("decay", [-0.1, 1.0])
 def test_refuses_a_decay_out_of_range(decay: float) -> None:
     with pytest.raises(ValueError, match="decay"):

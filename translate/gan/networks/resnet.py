@@ -1,5 +1,6 @@
 """ResNet generator: CycleGAN's (Zhu et al. 2017, appendix 7.2), after Johnson et al. (2016)."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -105,6 +106,16 @@ def _reach(blocks: int, upsample: str) -> int:
     return worst
 
 
-def _reflected(inputs: int, outputs: int, kernel: int, bias: bool = True) -> nn.Conv2d:
-    # Johnson et al. and CycleGAN mirror the border, which zeros would mark in the output.
-    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode="reflect", bias=bias)
+class Mirrored(nn.Conv2d):
+    """A convolution that mirrors the border, as Johnson et al. and CycleGAN do: zeros would mark it in the output."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        # On a CPU autocast would mirror in float32, there and back, though nothing is computed
+        widened = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        with torch.autocast("cpu", enabled=False) if widened else nullcontext():
+            x = nn.functional.pad(x, (self.kernel_size[1] // 2,) * 2 + (self.kernel_size[0] // 2,) * 2, mode="reflect")
+        return nn.functional.conv2d(x, self.weight, self.bias)
+
+
+def _reflected(inputs: int, outputs: int, kernel: int, bias: bool = True) -> Mirrored:
+    return Mirrored(inputs, outputs, kernel, padding=kernel // 2, padding_mode="reflect", bias=bias)
