@@ -61,7 +61,7 @@ def main(
         if starts:
             _start(starts)
         if soak:
-            _soak(folder, soak)
+            _soak(models[0], folder, soak)
 
 
 def light(path: Path) -> Path:
@@ -148,16 +148,15 @@ def _start(count: int) -> None:
     print(f"\nFrom start to ready, with `restore`: {statistics.median(seconds):.2f} s; then {statistics.median(memory):.0f} MB.")
 
 
-def _soak(folder: Path, count: int) -> None:
-    """The memory of a server of the light model while pictures of many sizes and formats go through it."""
+def _soak(model: Path, folder: Path, count: int) -> None:
+    """The memory of a server while pictures of many sizes and formats go through it."""
     rng, files = np.random.default_rng(0), []
     for number in range(60):
         width, height = rng.integers(16, 641, 2)
         suffix = ("jpg", "png", "webp")[number % 3]
         files.append(folder / f"mixed-{number}.{suffix}")
         Image.fromarray(data.coffee()).resize((int(width), int(height))).save(files[-1])
-    model = light(folder / "light.onnx")
-    with systems.ours(folder, model.stem) as server:
+    with systems.ours(model.parent, model.stem) as server:
         memory = [server.megabytes()]
         for _ in range(10):
             server.load(files, max(1, count // 10), 4)

@@ -34,7 +34,7 @@ def opened(model: Path, threads: int) -> Callable[[Pixels], Pixels]:
     given: dict[str, Any] = {}
     if read_card(model).tiling == "statistics":
         channels = next(value.shape[1] for value in session.get_inputs() if value.name == "statistics")
-        given = {"statistics": np.zeros((1, channels, 2), np.float32), "given": np.float32(0)}
+        given = {"statistics": np.zeros((1, channels, 2), np.float32), "given": np.array(0, np.float32)}
 
     def whole(pixels: Pixels) -> Pixels:
         (answer,) = session.run(["translated"], {"image": (pixels.astype(np.float32) / 255)[None], **given})

@@ -75,7 +75,9 @@ class Bare:
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(f"{count}\n")
-        return count / float(self.process.stdout.readline())
+        if not (told := self.process.stdout.readline()):
+            raise RuntimeError("the bare loop has ended")
+        return count / float(told)
 
     def close(self) -> None:
         assert self.process.stdin

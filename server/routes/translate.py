@@ -95,7 +95,7 @@ class Timing(dict[str, float]):
     def header(self) -> str:
         """The value of Server-Timing, in milliseconds."""
         stages = {**self, "total": time.perf_counter() - self.began}
-        return ", ".join(f"{stage};dur={1000 * seconds:.1f}" for stage, seconds in stages.items())
+        return ", ".join(f"{stage};dur={1000 * seconds:.2f}" for stage, seconds in stages.items())
 
 
 @router.post(
