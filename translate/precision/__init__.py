@@ -23,7 +23,7 @@ from translate.runtime.statistics import to_floats
 from translate.stages import plan
 from translate.training.checkpoint import write_atomically
 
-__all__ = ["LEAST", "NotAlike", "convert"]
+__all__ = ["CROP", "FEWEST", "LEAST", "MOST", "NotAlike", "convert"]
 
 Kind: TypeAlias = Literal["fp16", "int8"]
 
