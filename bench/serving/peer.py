@@ -2,11 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import litserve
 import numpy as np
-from fastapi import Response
+from fastapi import Request, Response
 from PIL import Image
 
 from bench.serving.bare import Pixels, decoded, encoded, opened
@@ -20,7 +19,7 @@ class Translator(litserve.LitAPI):
     def setup(self, device: str) -> None:
         self.network = opened(self.model, self.threads)
 
-    def decode_request(self, request: Any) -> Image.Image:
+    def decode_request(self, request: Request) -> Image.Image:
         return decoded(request["file"].file.read())
 
     def predict(self, image: Image.Image) -> tuple[Image.Image, Pixels]:
