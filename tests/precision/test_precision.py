@@ -16,7 +16,8 @@ from translate.modelcard import markdown
 from translate.precision import NotAlike, convert
 from translate.precision.likeness import Reference, psnr
 from translate.runtime import tiles
-from translate.runtime.card import Precision
+from translate.runtime.card import Precision, read_stages
+from translate.runtime.graph import read_metadata
 from translate.runtime.model import Model, read_card
 
 HEAVY = ("Conv", "ConvTranspose")
@@ -82,6 +83,15 @@ def test_norms_and_ends_stay_in_float32(files: dict[tuple[str, str], Path]) -> N
         if node.op_type in HEAVY:
             assert {types[name] for name in node.output} == {onnx.TensorProto.FLOAT16}
     assert {types[value.name] for value in (*model.graph.input, *model.graph.output)} == {onnx.TensorProto.FLOAT}
+
+
+def test_statistics_are_of_what_the_norms_are_given(files: dict[tuple[str, str], Path]) -> None:
+    for kind in ("fp16", "int8"):
+        path = files["settler", kind]
+        given = {node.input[0] for node in onnx.load(path).graph.node if node.op_type == "ReduceMean"}
+        norms = [stage.norm for stage in read_stages(read_metadata(path), path.name).stages]
+        assert len(norms) == 3
+        assert set(norms) <= given
 
 
 def test_a_restorer_is_rounded_at_the_ends_alone(files: dict[tuple[str, str], Path]) -> None:
