@@ -37,12 +37,12 @@ def restorer() -> bytes:
     return to_bytes(graph, [("image", 3)], card("restorer", reach=8, tiling="exact").model_dump_json())
 
 
-def settler() -> bytes:
+def settler(loudness: float = 5000) -> bytes:
     """Norms that see numbers of some thousands, squares of which are beyond float16."""
     graph = Network()
     planes = graph.add("Transpose", "image", perm=[0, 3, 1, 2])
     owns = []
-    for place, gain in ((0, 5000), (3, 1), (6, 1)):
+    for place, gain in ((0, loudness), (3, 1), (6, 1)):
         planes, own = graph.normed(graph.convolution(planes, 3, 3, gain), place)
         owns.append(own)
         planes = graph.add("Relu", planes)

@@ -9,11 +9,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.conftest import MakeModel
+from tests.precision.conftest import settler
 from tests.test_export_statistics import photograph
 from translate.cli.converted import converted
 from translate.cli.export import app
 from translate.modelcard import markdown
-from translate.precision import NotAlike, convert
+from translate.precision import NotAlike, convert, half
 from translate.precision.likeness import Reference, psnr
 from translate.runtime import tiles
 from translate.runtime.card import Precision, read_stages
@@ -149,6 +150,16 @@ def test_pictures_that_were_not_calibrated_on_decide(exported: dict[str, Path], 
     with pytest.raises(NotAlike, match="not calibrated on"):
         convert(exported["restorer"], tmp_path / "a.onnx", "int8", folder)
     assert not (tmp_path / "a.onnx").exists()
+
+
+def test_numbers_beyond_float16_are_seen(exported: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loud.onnx").write_bytes(settler(1e6))
+    with pytest.raises(NotAlike, match=r" 0\.0 dB"):
+        convert(tmp_path / "loud.onnx", tmp_path / "a.onnx", "fp16")
+    monkeypatch.setattr(half, "HEAVY", (*HEAVY, "Sub", "Mul", "ReduceMean"))  # a variance, not its square root
+    with pytest.raises(NotAlike):
+        convert(exported["settler"], tmp_path / "a.onnx", "fp16")
+    assert [path.name for path in tmp_path.iterdir()] == ["loud.onnx"]
 
 
 def test_values_that_are_no_numbers_are_far_off(make_model: MakeModel) -> None:

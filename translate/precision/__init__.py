@@ -53,6 +53,7 @@ def convert(path: Path, out: Path, kind: Kind, folder: Path | None = None, least
         if card.precision is not None:
             raise ValueError(f"{path} is {card.precision.kind} already: give the float32 file that it was made from")
         samples, held = _samples(folder, card)
+        pinned = read_stages(metadata, str(path)).names() if card.tiling == "statistics" else set()
         if kind == "int8":
             if folder is None:
                 raise ValueError(
@@ -60,11 +61,10 @@ def convert(path: Path, out: Path, kind: Kind, folder: Path | None = None, least
                 )
             made, layers = to_integers(model, Reference(path, samples), least)
         else:
-            pinned = read_stages(metadata, str(path)).names() if card.tiling == "statistics" else set()
             made, layers = to_half(model, pinned)
         with tempfile.TemporaryDirectory() as place:
             trial = Path(place) / out.name
-            onnx.save_model(made, trial)
+            onnx.save_model(made if kind == "int8" else to_half(model, pinned, simulated=True)[0], trial)
             found = psnr(trial, Reference(path, held))
             if not mean(found) >= least:
                 raise NotAlike(

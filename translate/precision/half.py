@@ -15,9 +15,13 @@ ALONG = ("Add", "Concat", "DepthToSpace", "LeakyRelu", "Pad", "Relu")
 """Operators that stay in an island where all that they take comes from one."""
 
 
-def to_half(model: onnx.ModelProto, pinned: Collection[str] = ()) -> tuple[onnx.ModelProto, str]:
+def to_half(model: onnx.ModelProto, pinned: Collection[str] = (), simulated: bool = False) -> tuple[onnx.ModelProto, str]:
     """The float32 model with islands of float16, and which layers those are, in words. Values in `pinned` stay in float32, and
-    nothing looks past them: a part of the graph may begin or end there. Inputs and outputs stay float32."""
+    nothing looks past them: a part of the graph may begin or end there. Inputs and outputs stay float32.
+
+    `simulated`: in float32, but with every value rounded that would be float16. ONNX Runtime's processors have no float16, and
+    round what is told to be only where an island ends: they would not see a value that is beyond it within.
+    """
     made = onnx.ModelProto()
     made.CopyFrom(model)
     graph = made.graph
@@ -34,15 +38,24 @@ def to_half(model: onnx.ModelProto, pinned: Collection[str] = ()) -> tuple[onnx.
 
     nodes, rounded = list[onnx.NodeProto](), dict[str, str]()
 
+    def cast(source: str, target: str) -> None:
+        between = f"{target}/16" if simulated else target
+        nodes.append(helper.make_node("Cast", [source], [between], to=TensorProto.FLOAT16))
+        if simulated:
+            nodes.append(helper.make_node("Cast", [between], [target], to=TensorProto.FLOAT))
+
     def round_off(name: str) -> str:
         """The name of a value in float16."""
         if name not in rounded and (name in weights or name in floats):
             rounded[name] = f"{name}/half"
             if name in weights:
-                numbers = numpy_helper.to_array(weights[name]).astype(np.float16)
+                with np.errstate(over="ignore"):  # seen where it is measured
+                    numbers = numpy_helper.to_array(weights[name]).astype(np.float16)
+                if simulated:
+                    numbers = numbers.astype(np.float32)
                 graph.initializer.append(numpy_helper.from_array(numbers, rounded[name]))
             else:
-                nodes.append(helper.make_node("Cast", [name], [rounded[name]], to=TensorProto.FLOAT16))
+                cast(name, rounded[name])
         return rounded.get(name, name)
 
     for index, node in enumerate(graph.node):
@@ -51,12 +64,15 @@ def to_half(model: onnx.ModelProto, pinned: Collection[str] = ()) -> tuple[onnx.
             continue
         node.input[:] = [round_off(name) for name in node.input]
         (name,) = node.output
-        node.output[0] = f"{name}/made"
+        result = f"{name}/made"
+        node.output[0] = f"{name}/exact" if simulated else result
         nodes.append(node)
+        if simulated:
+            cast(node.output[0], result)
         if name in inside:
-            rounded[name] = node.output[0]
+            rounded[name] = result
         if name in wanted:
-            nodes.append(helper.make_node("Cast", [node.output[0]], [name], to=TensorProto.FLOAT))
+            nodes.append(helper.make_node("Cast", [result], [name], to=TensorProto.FLOAT))
     unused = set(weights) - {name for node in nodes for name in node.input}
     kept = [constant for constant in graph.initializer if constant.name not in unused]
     for field, content in ((graph.node, nodes), (graph.initializer, kept), (graph.value_info, [])):
