@@ -1,5 +1,8 @@
 """Model.open: a clear word for every file and every device that cannot work."""
 
+import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
@@ -177,6 +180,23 @@ def test_two_runtimes_at_once_are_refused(make_model: MakeModel, monkeypatch: py
     monkeypatch.setattr(metadata, "distributions", lambda name: [name] if name != "onnxruntime-openvino" else [])
     with pytest.raises(DeviceUnavailable, match="onnxruntime and onnxruntime-gpu overwrite"):
         Model.open(make_model("identity"))
+
+
+def test_nothing_is_reported_to_anybody(make_model: MakeModel, tmp_path: Path) -> None:
+    """ONNX Runtime's first session writes an identifier and a queue of reports under HOME, unless it was told not to before."""
+    home = tmp_path / "home"
+    home.mkdir()
+    kept = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    code = f"import translate; translate.load({str(make_model())!r})"
+    subprocess.run([sys.executable, "-c", code], env=kept | {"HOME": str(home)}, timeout=60, check=True)
+    assert list(home.rglob("*")) == []
+
+
+def test_what_somebody_said_of_reports_stands() -> None:
+    code = "import os, translate; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    told = os.environ | {"ORT_DISABLE_TELEMETRY": "0"}
+    done = subprocess.run([sys.executable, "-c", code], env=told, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "0\n"
 
 
 def test_the_number_of_threads(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
