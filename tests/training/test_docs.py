@@ -13,7 +13,8 @@ from translate.gan.networks import NETWORKS
 from translate.gan.objectives import OBJECTIVES
 from translate.gan.stabilisers import STABILISERS
 from translate.models import MODELS
-from translate.training.recipe import About, Data, Optimiser, Recipe, Section
+from translate.training.recipe import Recipe
+from translate.training.sections import About, Data, Optimiser, Section
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")

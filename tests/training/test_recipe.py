@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from translate.training.recipe import Optimiser, Recipe, find
+from translate.training.recipe import Recipe, find
+from translate.training.sections import Optimiser
 
 SHIPPED = sorted(path.name for path in find("restore.toml").parent.glob("*.toml"))
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from translate.training import summary, tasks
-from translate.training.recipe import TRANSLATED, Recipe, find
+from translate.training.recipe import Recipe, find
+from translate.training.sections import TRANSLATED
 
 SHIPPED = sorted(path.name for path in find("restore.toml").parent.glob("*.toml"))
 LARGE = ("generator.width=4", "critic.network.width=4", "precision=32-true", "device=cpu", "start=")

@@ -84,7 +84,8 @@ def _costs(name: str, data: Path | None, settings: list[str], console: Console) 
     """The resolved recipe as TOML, and in comments what it costs."""
     from translate.training import tasks
     from translate.training.processes import several
-    from translate.training.recipe import TRANSLATED, Recipe
+    from translate.training.recipe import Recipe
+    from translate.training.sections import TRANSLATED
     from translate.training.summary import summary
 
     if several():

@@ -22,7 +22,8 @@ from translate.training import fit, tasks
 from translate.training.environment import device_name
 from translate.training.evaluate import Judge, Translations
 from translate.training.log import memory
-from translate.training.recipe import TRANSLATED, Part, Recipe
+from translate.training.recipe import Recipe
+from translate.training.sections import TRANSLATED, Part
 
 WARM = 2
 """Rounds that are not counted: the first calls of a kernel take many times as long."""
