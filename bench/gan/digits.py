@@ -180,13 +180,14 @@ def walks(runs: Runs) -> None:
 
 def pretraining(runs: Runs) -> None:
     """EBGAN with and without an autoencoder that was trained in advance."""
-    rows: list[tuple[object, ...]] = []
-    steps: list[int] = []
-    for name, settings in (("without", ()), ("with", ("model.pretrain=500", "steps=4500"))):
-        run = runs.digits("ebgan-digits", *settings, name="ebgan-digits" if not settings else "ebgan-digits-pretrained")
-        steps, curve = run.curve("fid")
-        rows.append((name, *curve))
-    table("EBGAN's FID by step, without and with 500 steps of the autoencoder alone", ("pre-training", *map(str, steps)), rows)
+    curves = {
+        "without": runs.digits("ebgan-digits").curve("fid"),
+        "with": runs.digits("ebgan-digits", "model.pretrain=500", "steps=4500", name="ebgan-digits-pretrained").curve("fid"),
+    }
+    moments = [step for step in curves["without"][0] if step in curves["with"][0]]
+    rows = [(name, *(values[steps.index(moment)] for moment in moments)) for name, (steps, values) in curves.items()]
+    title = "EBGAN's FID after so many steps, without and with the first 500 for the autoencoder alone"
+    table(title, ("pre-training", *map(str, moments)), rows)
 
 
 def architectures(runs: Runs) -> None:
