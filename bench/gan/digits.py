@@ -26,7 +26,7 @@ WGAN_GP = (
     "optimisers.generator.every=5",
     "optimisers.generator.betas=[0.0, 0.9]",
     "optimisers.critic.betas=[0.0, 0.9]",
-    "steps=10000",
+    "steps=6000",
 )
 SYSTEMS = ("dcgan", "sngan", "ebgan", "class-cgan", "infogan", "vaegan", "bigan")
 
