@@ -160,11 +160,11 @@ def walks(runs: Runs) -> None:
     with seeded(1):
         z = run.model.latent(3000)
     with torch.no_grad():
-        kinds = torch.cat([runs.classifier(run.network(part)).argmax(dim=1) for part in z.split(500)])
+        surely = torch.cat([runs.classifier(run.network(part)).log_softmax(dim=1) for part in z.split(500)])
         ends = z[:12]
         way = torch.linspace(0, 1, 10)[:, None]
         walk = torch.cat([run.network(a + way * (b - a)) for a, b in zip(ends[::2], ends[1::2], strict=True)])
-        means = [z[kinds == k][:3].mean(dim=0) for k in range(10)]
+        means = [z[column.topk(3).indices].mean(dim=0) for column in surely.T]
         sums = [(a, b, c) for a, b, c in ((8, 3, 1), (9, 4, 0), (7, 1, 4))]
         shown = torch.stack([t for a, b, c in sums for t in (means[a], means[b], means[c], means[a] - means[b] + means[c])])
         arithmetic = run.network(shown)
@@ -191,7 +191,7 @@ def pretraining(runs: Runs) -> None:
 
 
 def architectures(runs: Runs) -> None:
-    """A generator without norm, and one of plain layers, under GAN and under WGAN-GP (Arjovsky et al. 2017, figs. 5 to 7)."""
+    """A generator without norm, and one of plain layers, under GAN and WGAN-GP (after Arjovsky et al. 2017, figs. 5 to 7)."""
     rows = []
     for title, recipe, settings in (
         ("DCGAN", "dcgan-digits", []),

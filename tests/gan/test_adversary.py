@@ -157,6 +157,19 @@ def test_fooled_exchanges_the_sides_and_freezes_the_critic() -> None:
     assert all(parameter.grad is None and parameter.requires_grad for parameter in adversary.parameters())
 
 
+def test_a_penalty_is_taken_where_the_noise_is() -> None:
+    """D(x) = ‖x‖²/2, whose slope at x is ‖x‖: R₁ at 0 with noise σ in two dimensions is γ/2 · 2σ²."""
+
+    class Bowl(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.square().sum(dim=1) / 2
+
+    torch.manual_seed(0)
+    adversary = Adversary(Bowl(), NonSaturating(), ZeroCentered(weight=3), [InstanceNoise(0.5, 10**9, "constant")])
+    x = torch.zeros(20_000, 2)
+    assert adversary.critic(x, x)["penalty"].item() == pytest.approx(3 / 2 * 2 * 0.25, rel=0.03)
+
+
 def test_noise_fades_with_the_critics_steps() -> None:
     adversary = Adversary(nn.Linear(2, 1), NonSaturating(), Unconstrained(), [InstanceNoise(1.0, steps=1)])
     x = torch.zeros(4, 2)

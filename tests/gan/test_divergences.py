@@ -272,6 +272,8 @@ def test_the_docstrings_examples() -> None:
         ("kullback", None, "choose from alpha, gan"),
         ("kl", 0.5, "has no parameter"),
         ("alpha", None, "needs its parameter"),
+        ("alpha", math.nan, "must be a number"),
+        ("alpha", math.inf, "must be a number"),
         ("alpha", 1, "'kl' is the limit"),
         ("alpha", 0, "'reverse-kl' is the limit"),
         ("jensen-shannon-weighted", 1, "between 0 and 1"),
@@ -291,6 +293,14 @@ def test_refuses_what_is_no_distribution(wrong: Tensor) -> None:
             divergence(half, wrong)
         with pytest.raises(ValueError, match="sum to 1"):
             divergence(wrong, half)
+
+
+@pytest.mark.parametrize("wrong", [torch.empty(0, 2), torch.full((3, 2), math.nan), torch.full((3, 2), math.inf)])
+def test_wasserstein_refuses_what_has_no_place(wrong: Tensor) -> None:
+    there = torch.rand(4, 2)
+    for pair in ((wrong, there), (there, wrong)):
+        with pytest.raises(ValueError, match="all of them finite"):
+            wasserstein(*pair)
 
 
 def test_wasserstein_refuses_other_shapes() -> None:

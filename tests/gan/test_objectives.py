@@ -237,10 +237,10 @@ def test_refuses_wrong_arguments() -> None:
         FGAN("kullback")
     with pytest.raises(ValueError, match="needs its parameter"):
         FGAN("alpha")
-    for margin in (0, -1, math.nan):
+    for margin in (0, -1, math.nan, math.inf):
         with pytest.raises(ValueError, match="margin"):
             EnergyBased(margin)
-    for wrong in ({"gamma": -1}, {"weight": 0}, {"scale": -1}):
+    for wrong in ({"gamma": -1}, {"weight": 0}, {"scale": -1}, {"weight": math.nan}, {"scale": math.inf}):
         with pytest.raises(ValueError, match="loss-sensitive"):
             LossSensitive(**wrong)
 

@@ -223,6 +223,13 @@ def test_vaegans_prior_term_is_the_divergence_of_gaussians() -> None:
     assert divergence(mean, 2 * deviation.log()).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_vaegans_prior_term_keeps_its_digits_in_bfloat16() -> None:
+    torch.manual_seed(0)
+    mean, log_variance = 0.05 * torch.randn(64, 16), 0.05 * torch.randn(64, 16)
+    rounded = mean.bfloat16(), log_variance.bfloat16()
+    assert divergence(*rounded).item() == pytest.approx(divergence(*(value.float() for value in rounded)).item(), rel=1e-6)
+
+
 def test_bigans_two_sides_are_exchanged_for_the_other_player() -> None:
     torch.manual_seed(0)
     model, data = SYSTEMS["bigan"](), batch()

@@ -19,6 +19,31 @@ def test_shipped_recipes_build_and_survive_a_round_trip(name: str, tmp_path: Pat
     assert Recipe.load(tmp_path / "copy.toml") == recipe
 
 
+@pytest.mark.parametrize(
+    ("name", "objective", "constraint", "more"),
+    [
+        ("gan-ring", "minimax", "none", {}),
+        ("lsgan-ring", "least-squares", "none", {}),
+        ("fgan-ring", "f-gan", "none", {"divergence": "jensen-shannon", "alternative": True}),
+        ("ebgan-ring", "energy-based", "none", {}),
+        ("loss-sensitive-ring", "loss-sensitive", "none", {"gamma": 0}),
+        ("wgan-ring", "wasserstein", "weight-clipping", {}),
+        ("wgan-gp-ring", "wasserstein", "gradient-penalty", {}),
+        ("dragan-ring", "non-saturating", "dragan", {}),
+        ("sngan-ring", "hinge", "spectral-norm", {}),
+        ("sngan-digits", "hinge", "spectral-norm", {}),
+        ("r3gan-ring", "relativistic", "zero-centered", {"on": "both"}),
+        ("cyclegan", "least-squares", "none", {}),
+        ("dualgan", "wasserstein", "weight-clipping", {"c": 0.01}),
+        ("pix2pix", "non-saturating", "none", {}),
+    ],
+)
+def test_recipes_hold_what_makes_the_system_theirs(name: str, objective: str, constraint: str, more: dict[str, object]) -> None:
+    critic = Recipe.load(f"{name}.toml").critic
+    assert (critic.objective.name, critic.constraint.name) == (objective, constraint)
+    assert more.items() <= (critic.objective.arguments | critic.constraint.arguments).items()
+
+
 def test_settings_lie_over_the_file() -> None:
     recipe = Recipe.load("restore.toml", ["steps=7", "data.size=64", "model.l1=2.5", "generator.blocks=[1, 1]", "device=cpu"])
     assert (recipe.steps, recipe.data.size, recipe.device) == (7, 64, "cpu")
@@ -57,6 +82,36 @@ def test_mistakes_are_named_in_one_line(setting: str, message: str) -> None:
     assert "\n" not in told
     assert told.count(setting.partition("=")[0]) <= 1
     assert told.count("recipe:") + told.count("Value error") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "message"),
+    [
+        ("gan-ring", 'encoder={name="mlp-encoder"}', "model 'dcgan' has no encoder: leave out"),
+        ("infogan-digits", 'encoder={name="dcgan-encoder"}', "model 'infogan' has no encoder: leave out"),
+        (
+            "gan-ring",
+            'critic.network={name="mlp-generator"}',
+            "mlp-generator is no critic, .* choose from autoencoder-critic",
+        ),
+        ("dcgan-digits", 'critic.network={name="dcgan-encoder"}', "dcgan-encoder is no critic"),
+        ("infogan-digits", "model.weight=-1", "information term must be above 0"),
+        ("infogan-digits", "model.weight=nan", "information term must be above 0"),
+        ("vaegan-digits", "model.gamma=-1", "gamma must be at least 0"),
+        ("vaegan-digits", "model.prior=nan", "prior above it"),
+        ("ebgan-ring", "model.pretrain=-5", "counts steps"),
+    ],
+)
+def test_parts_that_make_no_system_are_refused(name: str, setting: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Recipe.load(f"{name}.toml", [setting])
+
+
+def test_a_system_with_an_encoder_needs_one(tmp_path: Path) -> None:
+    text = Recipe.load("bigan-digits.toml").to_toml()
+    (tmp_path / "bare.toml").write_text(text[: text.index("[encoder]")] + text[text.index("[critic") :])
+    with pytest.raises(ValueError, match="'bigan' has an encoder: give"):
+        Recipe.load(tmp_path / "bare.toml")
 
 
 def test_mistakes_in_the_file_name_the_file(tmp_path: Path) -> None:

@@ -113,3 +113,42 @@ def test_a_loss_that_explodes_stops_the_step() -> None:
     step.history.state["generator"] = [100, 0.01, 0.0]
     with pytest.raises(Diverged, match="over 50 times the largest one before"):
         step([Batch(torch.ones(2, 4), torch.tensor(100.0))], 0)
+
+
+class Tug(nn.Module):
+    """Two players with a weight each, both in either's loss: the critic's pulls both up by 1, the generator's both down by 10."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.critic, self.generator = (nn.Linear(1, 1, bias=False) for _ in range(2))
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        return {"critic": self.critic, "generator": self.generator}
+
+    def forward(self, batch: Batch) -> None:
+        return None
+
+    def losses(self, player: str, batch: Batch, out: None) -> dict[str, Tensor]:
+        both = (self.critic.weight + self.generator.weight).sum()
+        return {"pull": -both if player == "critic" else 10 * both}
+
+
+def test_a_player_follows_its_own_loss_of_this_step_alone() -> None:
+    """What other losses, and steps before, left in its weights' gradients is gone when its turn comes."""
+    model, step = Tug(), None
+    recipe = Recipe.load("gan-ring.toml", ["steps=9", "optimisers.generator.every=2", "explosion=0"])
+    step = Step(recipe, FABRIC, model)  # type: ignore[arg-type]
+    batch = Batch(torch.zeros(1), torch.zeros(1))
+    for number in range(4):
+        before = model.generator.weight.item()
+        told = step([batch], number)
+        moves = (number + 1) % 2 == 0
+        assert told.keys() == ({"critic/pull", "generator/pull"} if moves else {"critic/pull"})
+        assert (model.generator.weight.item() != before) == moves
+        # The critic's own -1, and the generator's 10 on top where that moved after it
+        assert model.critic.weight.grad is not None
+        assert model.critic.weight.grad.item() == (9 if moves else -1)
+        if moves:
+            assert model.generator.weight.grad is not None
+            assert model.generator.weight.grad.item() == 10

@@ -61,7 +61,10 @@ class Adversary(nn.Module):
         self.register_buffer("step", torch.zeros((), dtype=torch.long))
 
     def critic(self, real: Tensor, fake: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
-        """The critic's losses. No gradient reaches whatever made `fake`."""
+        """The critic's losses. No gradient reaches whatever made `fake`.
+
+        With instance noise a penalty, too, is taken at the noisy samples, which are what this critic is to be smooth on.
+        """
         real, fake = real.detach(), fake.detach()
         distance = _distance(real, fake) if self.objective.metric else None
         samples = real, fake
@@ -169,7 +172,7 @@ def refuse_nonsense(critic: nn.Module, objective: Objective, constraint: Constra
     if constraint.per_sample and mixing:
         raise ValueError(
             f"{type(constraint).__name__} takes the gradient of each sample's own score, but with {mixing[0]} a score depends on "
-            "the whole batch: leave it out of the critic (for a norm: 'layer', 'instance' or 'none')"
+            "the whole batch: leave it out of the critic (for a norm: 'layer' or 'none')"
         )
     if objective.metric and getattr(objective, "gamma", 0.0) > 0 and not energy:
         raise ValueError(f"{name} with gamma > 0 lowers the losses of real samples without end: set gamma = 0, or take energies")

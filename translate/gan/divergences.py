@@ -1,5 +1,6 @@
 """Divergences: how far apart two distributions are. What a GAN's critic estimates and its generator brings down."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
@@ -43,12 +44,14 @@ def wasserstein(x: Tensor, y: Tensor, p: Tensor | None = None, q: Tensor | None 
 
     x: `[N, D]`, y: `[M, D]`. p: `[N]`, q: `[M]`: probabilities of the samples, or a histogram's at its bins' places; uniform
     unless given. A float64 scalar, differentiable in all four. Made for small samples, N and M up to about 1000.
-    Raises `ValueError` for other shapes.
+    Raises `ValueError` for other shapes, and for samples that are no numbers.
     """
     import ot  # whoever trains imports this file with the objectives, and needs no transport
 
     if x.dim() != 2 or y.dim() != 2 or x.shape[1] != y.shape[1]:
         raise ValueError(f"wasserstein: samples must be [N, D] and [M, D], not {list(x.shape)} and {list(y.shape)}")
+    if not (len(x) and len(y) and x.isfinite().all() and y.isfinite().all()):
+        raise ValueError("wasserstein: at least one sample on each side is needed, and all of them finite")
     p = x.new_full(x.shape[:1], 1 / len(x)) if p is None else p
     q = y.new_full(y.shape[:1], 1 / len(y)) if q is None else q
     if p.shape != x.shape[:1] or q.shape != y.shape[:1]:
@@ -130,6 +133,8 @@ def _jeffrey_conjugate(t: Tensor) -> Tensor:
 
 def _alpha(a: float) -> FDivergence:
     """The α-divergence, α ∈ ℝ \\ {0, 1}: Pearson's at 2 and the squared Hellinger distance at ½, but for factors ½ and 2."""
+    if not math.isfinite(a):
+        raise ValueError(f"f-divergence 'alpha': the parameter must be a number, not {a}")
     if a in (0, 1):
         raise ValueError(
             f"f-divergence 'alpha': the parameter must not be {a:g}; {'kl' if a else 'reverse-kl'!r} is the limit there"

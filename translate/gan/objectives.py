@@ -3,6 +3,7 @@
 Scores `real` and `fake` have any shape, `[N, ...]`. No sigmoid has been applied to them, unless an objective says that it may.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -147,7 +148,7 @@ class EnergyBased(Objective):
     energy: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not self.margin > 0:
+        if not 0 < self.margin < math.inf:
             raise ValueError(f"energy-based: the margin must be above 0, not {self.margin}: energies are, and fakes need room")
 
     def critic(self, real: Tensor, fake: Tensor, distance: Tensor | None = None) -> Tensor:
@@ -176,7 +177,7 @@ class LossSensitive(Objective):
     metric: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.gamma < 0 or self.weight <= 0 or self.scale < 0:
+        if not (0 <= self.gamma < math.inf and 0 < self.weight < math.inf and 0 <= self.scale < math.inf):
             raise ValueError(f"loss-sensitive: gamma and scale must be ≥ 0 and weight above 0, not {self}")
 
     def critic(self, real: Tensor, fake: Tensor, distance: Tensor | None = None) -> Tensor:

@@ -42,6 +42,8 @@ class DCGAN(nn.Module):
         noise = getattr(G, "latent", None)
         if noise is None:
             raise ValueError(f"dcgan: {type(G).__name__} does not start from noise; choose an mlp-generator or a dcgan-generator")
+        if pretrain < 0:
+            raise ValueError(f"dcgan: pretrain counts steps, so it cannot be {pretrain}")
         if pretrain and not getattr(D.network, "energy", False):
             raise ValueError("dcgan: only an autoencoder critic can be trained in advance, on real samples alone")
         if virtual:

@@ -6,6 +6,7 @@ Q shares D's trunk and adds a small head. A categorical code is read by softmax,
 As in the authors' program, both D's and G's step lower −λ·L_I, so that the trunk learns to read while G learns to write.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -60,6 +61,10 @@ class InfoGAN(nn.Module):
         noise = int(getattr(G, "latent", 0)) - categories - continuous
         if categories < 2 or continuous < 0 or noise < 0:
             raise ValueError(f"infogan: G's latent must hold {categories} categories and {continuous} codes; {noise=}")
+        if not 0 < weight < math.inf:
+            raise ValueError(
+                f"infogan: the weight of the information term must be above 0, not {weight}: codes would mean nothing"
+            )
         if not hasattr(D.network, "features"):
             raise ValueError(f"infogan: {type(D.network).__name__} has no features; choose mlp-critic or dcgan-critic")
         self.G, self.D = G, D

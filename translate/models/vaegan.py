@@ -8,6 +8,7 @@ Algorithm 1 has three players, of whom each sees its own terms: the encoder E L_
 as much as both kinds of fakes together, where the paper adds the three alike.
 """
 
+import math
 from typing import NamedTuple, Protocol
 
 import torch
@@ -40,6 +41,8 @@ class VAEGAN(nn.Module):
         noise = getattr(G, "latent", None)
         if noise is None:
             raise ValueError(f"vaegan: {type(G).__name__} starts from no code; choose mlp-generator or dcgan-generator")
+        if not (0 <= gamma < math.inf and 0 < prior < math.inf):
+            raise ValueError(f"vaegan: gamma must be at least 0 and prior above it, not {gamma=}, {prior=}")
         if not hasattr(D.network, "features"):
             raise ValueError(f"vaegan: {type(D.network).__name__} has no features; choose mlp-critic or dcgan-critic")
         if D.comparison:
@@ -91,5 +94,7 @@ class VAEGAN(nn.Module):
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(μ, σ²) ‖ N(0, I)) in nats, mean over the batch (Kingma & Welling 2014, appendix B)."""
+    """KL(N(μ, σ²) ‖ N(0, I)) in nats, mean over the batch (Kingma & Welling 2014, appendix B). In float32 at least: near its
+    minimum the terms cancel, and bfloat16 would keep their rounding."""
+    mean, log_variance = (value.to(torch.promote_types(value.dtype, torch.float32)) for value in (mean, log_variance))
     return (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean() / 2

@@ -111,6 +111,10 @@ class Recipe(Section):
         adversaries = [self._adversary(seen) for seen in ((x, y) if both else (x + y,))]
         ends = [(x, y), (y, x)] if both else [(x, y)]
         networks = [self._network(self.generator, channels=first, out_channels=last) for first, last in ends]
+        if (self.encoder is None) != ("E" not in inspect.signature(MODELS[self.model.name]).parameters):
+            raise ValueError(
+                f"model {self.model.name!r} has {'no encoder: leave out' if self.encoder else 'an encoder: give'} [encoder]"
+            )
         networks += [_make(NETWORKS, self.encoder)] if self.encoder else []
         model: System = _make(MODELS, self.model, *networks, *adversaries)
         for player in self.optimisers:
@@ -132,8 +136,12 @@ class Recipe(Section):
         return _make(NETWORKS, part, **fit)
 
     def _adversary(self, channels: int) -> Adversary:
+        network = self._network(self.critic.network, channels=channels)
+        if not hasattr(network, "energy"):
+            critics = ", ".join(sorted(name for name, kind in NETWORKS.items() if hasattr(kind, "energy")))
+            raise ValueError(f"{self.critic.network.name} is no critic, it gives no scores: choose from {critics}")
         return Adversary(
-            self._network(self.critic.network, channels=channels),
+            network,
             _make(OBJECTIVES, self.critic.objective),
             _make(CONSTRAINTS, self.critic.constraint),
             [_make(STABILISERS, part) for part in self.critic.stabilisers],
