@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.gan import __main__ as command
 from bench.gan import digits, plane
@@ -233,3 +233,19 @@ def test_the_zoo_asks_for_experiments_that_there_are() -> None:
 # training; a diverged run without its row, or drawn as if it were sound; a folder of another recipe gone on with; an encoder
 # of MNIST at 16 pixels; one divergence under two names; a figure that drops the last row; categories named for the digits that
 # they hold least, or shown in their own order; JS's rise per eighth.
+
+
+def test_the_estimate_is_the_critics_loss_with_its_sign_turned(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Metrics of one moment stand in two lines, and the loss has more moments than the distance."""
+    losses = [{"step": step, "critic/critic": -10.0 / step} for step in range(1, 9)]
+    distances = [{"step": step, "distance": 3.0 / step} for step in (2, 4, 6, 8)]
+    untouched = nn.Identity()
+    monkeypatch.setattr(Runs, "trained", lambda *_, name: Trained(untouched, untouched, losses + distances))
+    monkeypatch.setattr(Runs, "save", lambda *_: None)
+    plane.estimate(runs)
+    (found,) = rows(capsys.readouterr().out)
+    assert {seed: (int(moments), float(correlation)) for seed, (moments, correlation) in found.items()} == {
+        seed: (4, pytest.approx(1)) for seed in "123"
+    }
