@@ -36,6 +36,7 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help=f"One or more of {', '.join(EXPERIMENTS)}; all by default")] = None,
     mnist: Annotated[Path | None, typer.Option(help="Folder with MNIST's four files; without it, scikit-learn's digits")] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each system in the comparison of modes")] = 5,
+    jobs: Annotated[int, typer.Option(help="Runs at once; by default one for each CPU", min=1)] = usable_cpus(),
     work: Annotated[Path, typer.Option(help="Folder for the runs")] = Path("runs/bench-gan"),
     out: Annotated[Path, typer.Option(help="Folder for the figures")] = Path("docs/pictures/gan"),
 ) -> None:
@@ -45,7 +46,7 @@ def main(
         raise SystemExit(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(EXPERIMENTS)}")
     out.mkdir(parents=True, exist_ok=True)
     print(f"Machine: {platform.processor() or platform.machine()}, {usable_cpus()} CPUs, torch {torch.__version__}.\n")
-    runs = Runs(work, mnist, seeds, out)
+    runs = Runs(work, mnist, seeds, out, jobs)
     for name in only or EXPERIMENTS:
         EXPERIMENTS[name](runs)
 

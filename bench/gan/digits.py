@@ -1,6 +1,8 @@
 """Effects that show on handwritten digits."""
 
 import copy
+import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -28,14 +30,44 @@ WGAN_GP = (
     "optimisers.critic.betas=[0.0, 0.9]",
     "steps=6000",
 )
-SYSTEMS = ("dcgan", "sngan", "ebgan", "class-cgan", "infogan", "vaegan", "bigan")
+PER_SAMPLE = ("critic.network.norm=layer", "optimisers.generator.betas=[0.0, 0.9]", "optimisers.critic.betas=[0.0, 0.9]")
+SYSTEMS: dict[str, tuple[str, ...]] = {
+    "dcgan": ("dcgan-digits",),
+    "lsgan": ("dcgan-digits", 'critic.objective={name="least-squares"}'),
+    "fgan": ("dcgan-digits", 'critic.objective={name="f-gan", divergence="squared-hellinger", alternative=true}'),
+    "loss-sensitive": ("dcgan-digits", 'critic.objective={name="loss-sensitive", gamma=0, scale=0.01}'),
+    "ebgan": ("ebgan-digits",),
+    "dragan": ("dcgan-digits", *PER_SAMPLE, 'critic.constraint={name="dragan"}'),
+    "sngan": ("sngan-digits",),
+    "wgan": (
+        "dcgan-digits",
+        'critic.objective={name="wasserstein"}',
+        'critic.constraint={name="weight-clipping", c=0.01}',
+        *(f'optimisers.{player}={{algorithm="rmsprop", lr=5e-5, betas=[0.0, 0.99]}}' for player in ("generator", "critic")),
+        "optimisers.generator.every=5",
+        "steps=6000",
+    ),
+    "wgan-gp": ("dcgan-digits", *WGAN_GP),
+    "r3gan": (
+        "dcgan-digits",
+        *PER_SAMPLE,
+        'critic.objective={name="relativistic"}',
+        'critic.constraint={name="zero-centered", on="both", weight=1}',
+    ),
+    "class-cgan": ("class-cgan-digits",),
+    "infogan": ("infogan-digits",),
+    "vaegan": ("vaegan-digits",),
+    "bigan": ("bigan-digits",),
+}
+"""Recipe and settings of each row of the comparison. Distances of digits are sums of 256 values, hence the small scale."""
 
 
 def systems(runs: Runs) -> None:
     """Every system on the same digits, in one table."""
     rows, columns = [], []
-    for name in SYSTEMS:
-        run = runs.digits(f"{name}-digits")
+    runs.ahead(runs.on_digits(recipe, *settings, name=f"{name}-digits") for name, (recipe, *settings) in SYSTEMS.items())
+    for name, (recipe, *settings) in SYSTEMS.items():
+        run = runs.digits(recipe, *settings, name=f"{name}-digits")
         rows.append((name, run.last("fid"), run.last("certainty"), run.last("classes")))
         columns.append((name, draw(run.model, run.network, 16)))
     table(
@@ -43,8 +75,10 @@ def systems(runs: Runs) -> None:
         ("system", "FID", "certainty", "effective classes of 10"),
         rows,
     )
-    figure = Figure((11, 2))
-    for axes, (name, pictures) in zip(figure.subplots(1, len(columns)), columns, strict=True):
+    lines = math.ceil(len(columns) / 7)
+    figure = Figure((11, 1.9 * lines))
+    for place, (name, pictures) in enumerate(columns, start=1):
+        axes = figure.add_subplot(lines, 7, place)
         axes.imshow(tile(pictures, 4))
         axes.set_axis_off()
         axes.set_title(name)
@@ -70,10 +104,9 @@ def conditional(runs: Runs) -> None:
 
 def codes(runs: Runs) -> None:
     """InfoGAN finds the classes and ways of writing without labels (Chen et al. 2016, section 7.2 and fig. 2)."""
-    trained = {
-        seed: runs.digits("infogan-digits", f"seed={seed}", name="infogan-digits" + (f"-{seed}" if seed > 1 else ""))
-        for seed in (1, 2, 3)
-    }
+    names = {seed: "infogan-digits" + (f"-{seed}" if seed > 1 else "") for seed in (1, 2, 3)}
+    runs.ahead(runs.on_digits("infogan-digits", f"seed={seed}", name=name) for seed, name in names.items())
+    trained = {seed: runs.digits("infogan-digits", f"seed={seed}", name=name) for seed, name in names.items()}
     named = {seed: _named(run.model, runs.handwriting.held) for seed, run in trained.items()}
     table(
         "InfoGAN's categorical code on held-out digits, each category named for one digit (the paper, on MNIST: .95)",
@@ -192,17 +225,20 @@ def pretraining(runs: Runs) -> None:
 
 def architectures(runs: Runs) -> None:
     """A generator without norm, and one of plain layers, under GAN and WGAN-GP (after Arjovsky et al. 2017, figs. 5 to 7)."""
-    rows = []
-    for title, recipe, settings in (
-        ("DCGAN", "dcgan-digits", []),
-        ("without BatchNorm", "dcgan-digits", ["generator.norm=none"]),
-        ("MLP, 4 × 512", "mlp-digits", []),
-    ):
-        found = []
-        for kind, more in (("gan", []), ("wgan-gp", WGAN_GP)):
-            name = "-".join([recipe, *(["plain"] if settings else []), *([kind] if more else [])])
-            found.append(runs.digits(recipe, *settings, *more, name=name).last("fid"))
-        rows.append((title, *found))
+    generators = (
+        ("DCGAN", "dcgan-digits", (), ("dcgan-digits", "wgan-gp-digits")),
+        ("without BatchNorm", "dcgan-digits", ("generator.norm=none",), ("plain-digits", "plain-wgan-gp-digits")),
+        ("MLP, 4 × 512", "mlp-digits", (), ("mlp-digits", "mlp-wgan-gp-digits")),
+    )
+    wanted = {
+        title: [runs.on_digits(recipe, *own, *more, name=name) for name, more in zip(names, ((), WGAN_GP), strict=True)]
+        for title, recipe, own, names in generators
+    }
+    runs.ahead(itertools.chain(*wanted.values()))
+    rows = [
+        (title, *(runs.trained(recipe, *settings, name=name).last("fid") for recipe, settings, name in both))
+        for title, both in wanted.items()
+    ]
     table("FID of other generators", ("generator", "GAN", "WGAN-GP"), rows)
 
 

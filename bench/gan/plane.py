@@ -1,5 +1,6 @@
 """Effects that show on points in the plane."""
 
+import itertools
 import math
 from statistics import median
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from bench.gan.runs import Runs, Trained, table
+from bench.gan.runs import Runs, Trained, Wanted, table
 from translate.gan.adversary import Adversary
 from translate.gan.constraints import Constraint, GradientPenalty, Unconstrained
 from translate.gan.divergences import js, wasserstein
@@ -157,20 +158,27 @@ RING: dict[str, tuple[str, ...]] = {
 """Recipe and settings of each row of the comparisons; those of `RING` on the ring alone. Slow: at a tenth of the rate."""
 
 
-def _mixture(runs: Runs, system: str, kind: str, seed: int) -> Trained:
-    """The system after half of its recipe's steps, by which modes are found or lost."""
+def _mixture(system: str, kind: str, seed: int) -> Wanted:
+    """Half of its recipe's steps, by which modes are found or lost."""
     recipe, *settings = (SYSTEMS | RING)[system]
     half = Recipe.load(f"{recipe}.toml").steps // 2
     shared = (f"steps={half}", f"validate_every={half}", f"data.kind={kind}", f"seed={seed}")
-    return runs.trained(recipe, *settings, *shared, name=f"{system}-{kind}-{seed}")
+    return recipe, [*settings, *shared], f"{system}-{kind}-{seed}"
+
+
+def _trained(runs: Runs, wanted: Wanted) -> Trained:
+    recipe, settings, name = wanted
+    return runs.trained(recipe, *settings, name=name)
 
 
 def modes(runs: Runs) -> None:
     """Modes found, and share of good samples, of every objective (median over the seeds, with least and most)."""
     for kind, all_modes, systems in (("ring", 8, SYSTEMS | RING), ("grid", 25, SYSTEMS)):
         rows, pictures = [], []
+        wanted = {system: [_mixture(system, kind, seed) for seed in range(1, runs.seeds + 1)] for system in systems}
+        runs.ahead(itertools.chain(*wanted.values()))
         for system in systems:
-            trained = [_mixture(runs, system, kind, seed) for seed in range(1, runs.seeds + 1)]
+            trained = [_trained(runs, run) for run in wanted[system]]
             scores = {key: sorted(run.last(key) for run in trained) for key in ("modes", "quality", "distance")}
             spread = {key: f"{median(values):.3g} ({values[0]:.3g}–{values[-1]:.3g})" for key, values in scores.items()}
             rows.append((system, spread["modes"], spread["quality"], spread["distance"]))
@@ -218,7 +226,7 @@ def weights(runs: Runs) -> None:
     """Clipping pushes weights to ±c, the penalty does not (Gulrajani et al. 2017, fig. 1b)."""
     rows, figure = [], Figure((8, 2.6))
     for axes, name in zip(figure.subplots(1, 2), ("wgan", "wgan-gp"), strict=True):
-        critic: nn.Module = _mixture(runs, name, "ring", 1).model.D.network
+        critic: nn.Module = _trained(runs, _mixture(name, "ring", 1)).model.D.network
         values = torch.cat([p.detach().flatten() for p in critic.parameters() if p.dim() == 2])
         largest = values.abs().max().item()
         rows.append((name, largest, (values.abs() > 0.99 * largest).float().mean().item()))

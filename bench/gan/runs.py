@@ -3,13 +3,16 @@
 import copy
 import json
 import math
-from collections.abc import Sequence
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
+import torch
 from matplotlib.figure import Figure
 from safetensors.torch import load_file
 from torch import nn
@@ -25,6 +28,10 @@ mpl.use("Agg")
 
 DIVERGED = {"modes": 0, "quality": 0, "distance": math.inf, "fid": math.inf, "certainty": math.nan, "classes": math.nan}
 """What stands in the tables for a run whose losses left the numbers."""
+
+
+Wanted: TypeAlias = tuple[str, Sequence[str], str]
+"""A run: recipe, settings and name."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,14 @@ class Runs:
     mnist: Path | None
     seeds: int
     out: Path
+    jobs: int = 1
+
+    def ahead(self, wanted: Iterable[Wanted]) -> None:
+        """Trains side by side what is to be `trained` then: networks as small as these gain little by threads."""
+        if self.jobs > 1:
+            with ProcessPoolExecutor(self.jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+                for run in [pool.submit(_train, self, *what) for what in wanted]:
+                    run.result()
 
     def trained(self, recipe: str, *settings: str, name: str = "") -> Trained:
         """The recipe's system after its training, which is gone on with where one was stopped."""
@@ -82,8 +97,11 @@ class Runs:
 
     def digits(self, recipe: str, *settings: str, name: str = "") -> Trained:
         """The same on MNIST, where there is one."""
-        suffix = "-mnist" if self.mnist else ""
-        return self.trained(recipe, *self._source, *settings, name=f"{name or recipe}{suffix}")
+        recipe, found, name = self.on_digits(recipe, *settings, name=name)
+        return self.trained(recipe, *found, name=name)
+
+    def on_digits(self, recipe: str, *settings: str, name: str = "") -> Wanted:
+        return recipe, [*self._source, *settings], f"{name or recipe}{'-mnist' if self.mnist else ''}"
 
     @property
     def _source(self) -> list[str]:
@@ -105,6 +123,10 @@ class Runs:
         figure.tight_layout()
         figure.savefig(self.out / f"{name}.png", dpi=110)
         print(f"![{name}](pictures/gan/{name}.png)\n", flush=True)
+
+
+def _train(runs: Runs, recipe: str, settings: Sequence[str], name: str) -> None:
+    runs.trained(recipe, *settings, name=name)
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

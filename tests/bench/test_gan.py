@@ -1,5 +1,6 @@
 """The measurements of the papers' effects run from end to end, and say what is so."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -146,6 +147,21 @@ def test_every_objective_has_a_row_of_its_own() -> None:
     assert len(set(games)) == len(games)
 
 
+def test_what_was_trained_ahead_is_found(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = [("gan-ring", [*TINY, f"seed={seed}"], f"run-{seed}") for seed in (1, 2)]
+    dataclasses.replace(runs, jobs=2).ahead(wanted)
+    monkeypatch.setattr(training, "create", None)
+    found = [runs.trained(recipe, *settings, name=name) for recipe, settings, name in wanted]
+    assert found[0].last("distance") != found[1].last("distance")
+
+
+def test_the_systems_on_digits_are_systems() -> None:
+    made = {name: Recipe.load(f"{recipe}.toml", settings) for name, (recipe, *settings) in digits.SYSTEMS.items()}
+    assert {recipe.critic.objective.name for recipe in made.values()} >= OBJECTIVES.keys() - {"minimax"}
+    games = [json.dumps([r.critic.model_dump(), r.model.model_dump()]) for r in made.values()]
+    assert len(set(games)) == len(games)
+
+
 def test_modes_shows_every_row_and_what_diverged(
     runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,11 +177,11 @@ def test_modes_shows_every_row_and_what_diverged(
     tables = rows(capsys.readouterr().out)
     assert [list(found) for found in tables] == [[*names, "more"], names]
     assert tables[0]["system-5"] == ["0 (0–0)", "0 (0–0)", "inf (inf–inf)"]
-    for figure, names in zip(figures, tables, strict=True):
+    for figure, shown in zip(figures, tables, strict=True):
         titles = {axes.get_title(): len(axes.lines) for axes in figure.axes}
-        assert titles == {name: 1 for name in names if name != "system-5"} | {"system-5, diverged": 0}
+        assert titles == {name: 1 for name in shown if name != "system-5"} | {"system-5, diverged": 0}
         boxes = [axes.get_position().bounds for axes in figure.axes]
-        assert len(set(boxes)) == len(names)
+        assert len(set(boxes)) == len(shown)
 
 
 def test_categories_are_named_for_the_digits_that_they_hold(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,7 +214,7 @@ def test_the_command_runs_what_it_is_asked_for(
     trained, train_critic = Runs.trained, plane.Game.train_critic
     monkeypatch.setattr(Runs, "trained", lambda self, *given, name="": trained(self, *given, *TINY, "steps=2", name=name))
     monkeypatch.setattr(plane.Game, "train_critic", lambda self, steps: train_critic(self, min(steps, 1)))
-    monkeypatch.setattr(digits, "SYSTEMS", ("class-cgan", "vaegan"))
+    monkeypatch.setattr(digits, "SYSTEMS", {name: (f"{name}-digits",) for name in ("class-cgan", "vaegan")})
     asked = ["saturation", "weights", "systems", "conditional", "encoders", "pretraining"]
     command.main(only=asked, seeds=1, work=tmp_path / "work", out=tmp_path / "out")
     printed = capsys.readouterr().out
