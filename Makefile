@@ -38,7 +38,7 @@ bench: $(DEV) ## restoration against what people can do without it (DATA=folder 
 	.venv/bin/python -m bench.restoration --data "$(DATA)"
 
 $(DEV):
-	@scripts/venv .venv '.[train,heif,openvino,otel,dev]'
+	@scripts/venv .venv '.[train,heif,otel,dev]'
 	@rm -f .venv/.ready-* && touch $@
 
 $(SERVE):
