@@ -5,7 +5,6 @@ PSNR is of the pictures that were not calibrated on, to those of the float32 fil
 `Model` on one picture of 256×256 pixels, all ways in turn.
 """
 
-import platform
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,14 +18,13 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from translate.data.layouts import View, pictures, spread
-from translate.data.pixels import read
-from translate.precision import CROP, FEWEST, MOST, NotAlike, convert
+from translate.precision import NotAlike, convert, held_out, looked_at
 from translate.runtime.errors import DeviceUnavailable
 from translate.runtime.model import Model
 from translate.runtime.picture import Picture
 from translate.runtime.store import Store
 from translate.runtime.threads import usable_cpus
+from translate.training.environment import processor
 
 SIDE = 256
 
@@ -46,10 +44,11 @@ def main(
 ) -> None:
     """Print PSNR, time and size of every model by every engine in every precision."""
     versions = [f"{name} {metadata.version(name)}" for name in ("onnxruntime", "openvino") if util.find_spec(name)]
-    print(f"Machine: {_processor()}, {threads or usable_cpus()} CPUs. {', '.join(versions)}.\n")
-    held = [_deep(read(View(path, path.stem))) for path in spread(pictures(data), MOST)[FEWEST - 1 :: FEWEST]]
-    if not held:
-        raise SystemExit(f"{data} holds fewer than {FEWEST} pictures")
+    print(f"Machine: {processor()}, {threads or usable_cpus()} CPUs. {', '.join(versions)}.\n")
+    try:
+        held = [_deep(pixels) for pixels in held_out(looked_at(data))]
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
     print(f"PSNR on {len(held)} pictures of {data.resolve().name}, times at {SIDE}×{SIDE}, median of {rounds}.\n")
     print("| model | engine | precision | PSNR to float32, dB | ms | × | MB |\n" + "|---" * 7 + "|")
     for name in models or ["restore"]:
@@ -104,25 +103,13 @@ def _times(ways: list[Way], picture: Picture, rounds: int) -> list[float]:
 
 
 def _deep(pixels: NDArray[np.generic]) -> Picture:
-    """The middle, in 16 bits: rounding of what comes out is no part of what is measured."""
-    top, left = (max(0, side - CROP) // 2 for side in pixels.shape[:2])
-    middle = np.asarray(pixels[top : top + CROP, left : left + CROP])
-    return Picture(middle.astype(np.uint16) * (257 if middle.dtype == np.uint8 else 1))
+    """In 16 bits: rounding of what comes out is no part of what is measured."""
+    return Picture(pixels.astype(np.uint16) * (257 if pixels.dtype == np.uint8 else 1))
 
 
 def _psnr(found: NDArray[np.generic], wanted: NDArray[np.generic]) -> float:
     error = float(np.square(found.astype(float) - wanted.astype(float)).mean()) / 65535**2
     return min(99.0, -10 * float(np.log10(error))) if error else 99.0
-
-
-def _processor() -> str:
-    told = Path("/proc/cpuinfo")
-    names = (
-        [line.partition(":")[2].strip() for line in told.read_text().splitlines() if line.startswith("model name")]
-        if told.exists()
-        else []
-    )
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

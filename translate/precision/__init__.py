@@ -1,10 +1,11 @@
 """Precision: an exported translator in half precision for GPUs, or in 8-bit integers for processors, or nothing at all."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 import onnx
@@ -23,7 +24,9 @@ from translate.runtime.statistics import to_floats
 from translate.stages import plan
 from translate.training.checkpoint import write_atomically
 
-__all__ = ["CROP", "FEWEST", "LEAST", "MOST", "NotAlike", "convert"]
+__all__ = ["CROP", "FEWEST", "LEAST", "MOST", "NotAlike", "convert", "held_out", "looked_at"]
+
+T = TypeVar("T")
 
 Kind: TypeAlias = Literal["fp16", "int8"]
 
@@ -104,12 +107,21 @@ def _samples(folder: Path | None, card: Card) -> tuple[Sequence[Feeds], Sequence
     """What is calibrated on, and what is held out."""
     if folder is None:
         return [], [_feeds(_random(seed), card, seed) for seed in range(FEWEST)]
+    feeds = [_feeds(pixels, card, seed) for seed, pixels in enumerate(looked_at(folder))]
+    return [feed for index, feed in enumerate(feeds) if index % FEWEST != FEWEST - 1], held_out(feeds)
+
+
+def looked_at(folder: Path) -> Iterator[np.ndarray]:
+    """The pictures of a folder that a conversion looks at, of large ones the middle."""
     found = spread(pictures(folder), MOST)
     if len(found) < FEWEST:
         raise ValueError(f"{folder} holds {len(found)} pictures: give {FEWEST} at least, such as the translator will be given")
-    feeds = [_feeds(_middle(read(View(path, path.stem))), card, seed) for seed, path in enumerate(found)]
-    held = feeds[FEWEST - 1 :: FEWEST]
-    return [feed for index, feed in enumerate(feeds) if index % FEWEST != FEWEST - 1], held
+    return (_middle(read(View(path, path.stem))) for path in found)
+
+
+def held_out(looked_at: Iterable[T]) -> list[T]:
+    """Those of them that are not calibrated on."""
+    return list(islice(looked_at, FEWEST - 1, None, FEWEST))
 
 
 def _measured_on(folder: Path | None, count: int) -> str:

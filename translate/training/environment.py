@@ -20,7 +20,7 @@ def describe(device: str) -> dict[str, str]:
     return {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "device": device_name(device),
-        "processor": f"{_processor()}, {_cores()} of {os.cpu_count()} cores",
+        "processor": f"{processor()}, {_cores()} of {os.cpu_count()} cores",
         "memory": _memory(),
         "system": f"{platform.system()} {platform.release()} ({platform.machine()})",
         "python": platform.python_version(),
@@ -73,7 +73,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _processor() -> str:
+def processor() -> str:
     told = Path("/proc/cpuinfo")
     lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
