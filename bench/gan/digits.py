@@ -65,9 +65,9 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
 def systems(runs: Runs) -> None:
     """Every system on the same digits, in one table."""
     rows, columns = [], []
-    runs.ahead(runs.on_digits(recipe, *settings, name=f"{name}-digits") for name, (recipe, *settings) in SYSTEMS.items())
-    for name, (recipe, *settings) in SYSTEMS.items():
-        run = runs.digits(recipe, *settings, name=f"{name}-digits")
+    wanted = {name: runs.on_digits(*settings, name=f"{name}-digits") for name, settings in SYSTEMS.items()}
+    runs.ahead(wanted.values())
+    for name, run in ((name, runs.found(one)) for name, one in wanted.items()):
         rows.append((name, run.last("fid"), run.last("certainty"), run.last("classes")))
         columns.append((name, draw(run.model, run.network, 16)))
     table(
@@ -235,10 +235,7 @@ def architectures(runs: Runs) -> None:
         for title, recipe, own, names in generators
     }
     runs.ahead(itertools.chain(*wanted.values()))
-    rows = [
-        (title, *(runs.trained(recipe, *settings, name=name).last("fid") for recipe, settings, name in both))
-        for title, both in wanted.items()
-    ]
+    rows = [(title, *(runs.found(one).last("fid") for one in both)) for title, both in wanted.items()]
     table("FID of other generators", ("generator", "GAN", "WGAN-GP"), rows)
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from bench.gan.runs import Runs, Trained, Wanted, table
+from bench.gan.runs import Runs, Wanted, table
 from translate.gan.adversary import Adversary
 from translate.gan.constraints import Constraint, GradientPenalty, Unconstrained
 from translate.gan.divergences import js, wasserstein
@@ -159,16 +159,11 @@ RING: dict[str, tuple[str, ...]] = {
 
 
 def _mixture(system: str, kind: str, seed: int) -> Wanted:
-    """Half of its recipe's steps, by which modes are found or lost."""
+    """The system's run of half of its recipe's steps, by which modes are found or lost."""
     recipe, *settings = (SYSTEMS | RING)[system]
     half = Recipe.load(f"{recipe}.toml").steps // 2
     shared = (f"steps={half}", f"validate_every={half}", f"data.kind={kind}", f"seed={seed}")
     return recipe, [*settings, *shared], f"{system}-{kind}-{seed}"
-
-
-def _trained(runs: Runs, wanted: Wanted) -> Trained:
-    recipe, settings, name = wanted
-    return runs.trained(recipe, *settings, name=name)
 
 
 def modes(runs: Runs) -> None:
@@ -178,7 +173,7 @@ def modes(runs: Runs) -> None:
         wanted = {system: [_mixture(system, kind, seed) for seed in range(1, runs.seeds + 1)] for system in systems}
         runs.ahead(itertools.chain(*wanted.values()))
         for system in systems:
-            trained = [_trained(runs, run) for run in wanted[system]]
+            trained = [runs.found(run) for run in wanted[system]]
             scores = {key: sorted(run.last(key) for run in trained) for key in ("modes", "quality", "distance")}
             spread = {key: f"{median(values):.3g} ({values[0]:.3g}–{values[-1]:.3g})" for key, values in scores.items()}
             rows.append((system, spread["modes"], spread["quality"], spread["distance"]))
@@ -226,7 +221,7 @@ def weights(runs: Runs) -> None:
     """Clipping pushes weights to ±c, the penalty does not (Gulrajani et al. 2017, fig. 1b)."""
     rows, figure = [], Figure((8, 2.6))
     for axes, name in zip(figure.subplots(1, 2), ("wgan", "wgan-gp"), strict=True):
-        critic: nn.Module = _trained(runs, _mixture(name, "ring", 1)).model.D.network
+        critic: nn.Module = runs.found(_mixture(name, "ring", 1)).model.D.network
         values = torch.cat([p.detach().flatten() for p in critic.parameters() if p.dim() == 2])
         largest = values.abs().max().item()
         rows.append((name, largest, (values.abs() > 0.99 * largest).float().mean().item()))

@@ -65,7 +65,7 @@ class Runs:
         """Trains side by side what is to be `trained` then: networks as small as these gain little by threads."""
         if self.jobs > 1:
             with ProcessPoolExecutor(self.jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-                for run in [pool.submit(_train, self, *what) for what in wanted]:
+                for run in [pool.submit(_train, self, what) for what in wanted]:
                     run.result()
 
     def trained(self, recipe: str, *settings: str, name: str = "") -> Trained:
@@ -97,8 +97,11 @@ class Runs:
 
     def digits(self, recipe: str, *settings: str, name: str = "") -> Trained:
         """The same on MNIST, where there is one."""
-        recipe, found, name = self.on_digits(recipe, *settings, name=name)
-        return self.trained(recipe, *found, name=name)
+        return self.found(self.on_digits(recipe, *settings, name=name))
+
+    def found(self, wanted: Wanted) -> Trained:
+        recipe, settings, name = wanted
+        return self.trained(recipe, *settings, name=name)
 
     def on_digits(self, recipe: str, *settings: str, name: str = "") -> Wanted:
         return recipe, [*self._source, *settings], f"{name or recipe}{'-mnist' if self.mnist else ''}"
@@ -125,8 +128,8 @@ class Runs:
         print(f"![{name}](pictures/gan/{name}.png)\n", flush=True)
 
 
-def _train(runs: Runs, recipe: str, settings: Sequence[str], name: str) -> None:
-    runs.trained(recipe, *settings, name=name)
+def _train(runs: Runs, wanted: Wanted) -> None:
+    runs.found(wanted)
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
