@@ -1,0 +1,83 @@
+"""Faithful and modern recipes are trained on the same pairs, and read on the held-out ones."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench import modern
+from tests.small_training import TINY
+from translate.metrics.labels import FACADES
+from translate.training.recipe import Recipe
+
+SETTINGS = [*TINY, "steps=2", "data.holdout=0.1", "checkpoint_every=1"]
+
+
+@pytest.fixture
+def facades(tmp_path: Path) -> Path:
+    """Photographs left, label maps right: a façade below a sky, which is brighter."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 4), ("val", 2)):
+        (tmp_path / "facades" / split).mkdir(parents=True)
+        for number in range(count):
+            joined = np.empty((24, 48, 3), np.uint8)
+            height = int(rng.integers(6, 18))
+            joined[:height, :24], joined[height:, :24] = 220, 60
+            joined[:height, 24:], joined[height:, 24:] = FACADES.colours[0], FACADES.colours[1]
+            Image.fromarray(joined).save(tmp_path / "facades" / split / f"{number}.png")
+    return tmp_path / "facades"
+
+
+def run(data: Path, work: Path, **options: object) -> None:
+    modern.main(
+        data,
+        **({"systems": None, "seeds": 1, "steps": 2, "size": 16, "settings": SETTINGS, "each": False, "work": work} | options),
+    )  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("system", modern.CHANGES)
+def test_a_change_is_a_setting_of_the_faithful_recipe_and_so_is_the_modern_one(system: str) -> None:
+    faithful, new = (Recipe.load(f"{name}.toml", modern.small(system, 64)) for name in (system, f"{system}-modern"))
+    assert faithful.ema == 0
+    assert new.ema > 0
+    for told in modern.CHANGES[system].values():
+        assert Recipe.load(f"{system}.toml", [*modern.small(system, 64), *told]) != faithful
+    assert new.generator.arguments.keys() >= faithful.generator.arguments.keys()
+
+
+def test_each_recipe_is_read_on_the_held_out_pairs(facades: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(facades, tmp_path / "work", seeds=2, systems=["pix2pix"])
+    printed = capsys.readouterr().out
+    scores = [json.loads(found) for found in re.findall(r"<!-- pix2pix-\S+: (.*) -->", printed)]
+    assert len(scores) == 4
+    assert all(score.keys() == set(modern.MEASURES) for score in scores)
+    rows = [line for line in printed.splitlines() if re.match(r"\| (faithful|modern) \|", line)]
+    accuracies = [[score["pixel-accuracy"] for score in scores[at : at + 2]] for at in (0, 2)]
+    for row, found in zip(rows, accuracies, strict=True):
+        assert f"({min(found):.3f}–{max(found):.3f})" in row
+
+
+def test_a_translator_that_is_right_scores_one(facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = modern.trained("cyclegan", facades, [*modern.small("cyclegan", 16), *SETTINGS], tmp_path / "run")
+    pairs = modern.held(trained)
+    assert len(pairs) == 2  # though they were not told to the training
+    truth = {pair.x: pair.y for pair in pairs}
+    monkeypatch.setattr(modern, "held", lambda run: pairs)
+    monkeypatch.setattr(modern, "translate", lambda network, x: truth[x])
+    assert modern.read(trained) == dict.fromkeys(modern.MEASURES, 1.0)
+    monkeypatch.setattr(modern, "translate", lambda network, x: truth[x].flip(-2))
+    assert modern.read(trained)["pixel-accuracy"] < 0.9
+
+
+def test_a_finished_run_is_not_trained_again_and_another_recipe_s_is_refused(facades: Path, tmp_path: Path) -> None:
+    settings = [*modern.small("pix2pix", 16), *SETTINGS]
+    first = modern.trained("pix2pix", facades, settings, tmp_path / "run")
+    told = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "checkpoints").rglob("*.safetensors")}
+    again = modern.trained("pix2pix", facades, settings, tmp_path / "run")
+    assert modern.read(first) == modern.read(again)
+    assert told == {path: path.stat().st_mtime_ns for path in told}
+    with pytest.raises(SystemExit, match="another recipe"):
+        modern.trained("pix2pix", facades, [*settings, "ema=0.9"], tmp_path / "run")
