@@ -36,6 +36,9 @@ def test_shipped_recipes_build_and_survive_a_round_trip(name: str, tmp_path: Pat
         ("cyclegan", "least-squares", "none", {}),
         ("dualgan", "wasserstein", "weight-clipping", {"c": 0.01}),
         ("pix2pix", "non-saturating", "none", {}),
+        ("cyclegan-modern", "least-squares", "spectral-norm", {}),
+        ("dualgan-modern", "wasserstein", "gradient-penalty", {"weight": 10}),
+        ("pix2pix-modern", "hinge", "spectral-norm", {}),
     ],
 )
 def test_recipes_hold_what_makes_the_system_theirs(name: str, objective: str, constraint: str, more: dict[str, object]) -> None:
