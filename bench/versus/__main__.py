@@ -9,8 +9,8 @@ from the same weights and see the same crops in the same order, on the same core
 1. The first steps are taken in double precision. There every loss has to be the same, step by step: loss weights, the order of
    updates, the pool, what is detached, the optimisers.
 2. Then both are trained at length in single precision, where rounding is amplified: Adam's first steps are the gradient's signs,
-   which a last bit can turn. How far that leads is told by the reference itself, trained once more from weights that differ
-   in their last bit; ours is equal to it where it is no farther away than that. Prints Markdown and draws the curves.
+   which a last bit can turn. How far that leads is told by the reference itself, trained again from weights that differ in
+   their last bits; ours is equal to it where it is no farther away than that. Prints Markdown and draws the curves.
 """
 
 import json
@@ -35,6 +35,7 @@ def main(
     width: Annotated[int, typer.Option(min=1, help="ngf and ndf")] = 16,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     pool: Annotated[int, typer.Option(min=0, help="CycleGAN's pool of earlier fakes")] = 50,
+    twins: Annotated[int, typer.Option(min=1, help="Times that the reference is trained again")] = 3,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Of our recipe, such as data.source=…")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the curves and the figure")] = Path("versus"),
 ) -> None:
@@ -49,21 +50,21 @@ def main(
                 doubled = Doubled(tasks.find(short, data))
                 first = train_ours(short, doubled, Path(work) / "first"), train_theirs(short, doubled, reference)
             task = tasks.find(recipe, data)
-            ours, again = train_ours(recipe, task, Path(work) / "all"), train_theirs(recipe, task, reference, twin=True)
-            reference_ = train_theirs(recipe, task, reference)
+            ours, reference_ = train_ours(recipe, task, Path(work) / "all"), train_theirs(recipe, task, reference)
+            again = [train_theirs(recipe, task, reference, twin) for twin in range(1, twins + 1)]
     except ValueError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     out.mkdir(parents=True, exist_ok=True)
-    runs = {"ours": ours, "reference": reference_, "again": again}
-    draw(out / f"{model}.png", *runs.values())
+    runs = {"ours": ours, "reference": reference_} | {f"again-{twin}": curves for twin, curves in enumerate(again, 1)}
+    draw(out / f"{model}.png", ours, reference_, again[0])
     curves = {name: {"losses": run.losses, "measures": run.measures} for name, run in runs.items()}
     (out / f"{model}.json").write_text(json.dumps(curves), encoding="utf-8")
     worst, where = first_difference(*first)
     print(f"### {model}: {steps} steps, {size} px, width {width}, seed {seed}")
     print(f"\nPyTorch {torch.__version__}, {torch.get_num_threads()} threads. Figure: {out / model}.png")
     print("\nOurs / the reference / the reference again, from weights that are one bit larger:\n")
-    print("\n".join(table(*runs.values())) + "\n")
+    print("\n".join(table(ours, reference_, again)) + "\n")
     rate = max(abs(mine - their) for mine, their in zip(ours.rates, reference_.rates, strict=True))
     print(f"- The first {FIRST} steps in double precision: losses differ by at most {worst:.1e} of themselves ({where}).")
     print(f"- Learning rates differ by at most {rate:.1e}: the reference begins its linear decay two epochs early.")

@@ -1,6 +1,6 @@
 """What is told of the two trainings: where they differ first, tables, and curves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,8 +32,12 @@ def windows(steps: int, most: int = 8) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def table(ours: Curves, reference: Curves, twin: Curves) -> Iterator[str]:
-    """Losses as means over stretches of steps, then measures; "a / b / c": ours, the reference, the reference again."""
+def table(ours: Curves, reference: Curves, twins: Sequence[Curves]) -> Iterator[str]:
+    """Losses as means over stretches of steps, then measures; "a / b / c": ours, the reference, the reference again.
+
+    Below, how far ours and the twins are from the reference: of the twins the nearest and the farthest.
+    """
+    twin = twins[0]
     terms, measures = list(reference.losses[0]), sorted(reference.measures)
     names = list(reference.measures[measures[0]]) if measures else []
     parts = windows(len(reference.losses))
@@ -42,9 +46,14 @@ def table(ours: Curves, reference: Curves, twin: Curves) -> Iterator[str]:
     for first, last in parts:
         cells = (" / ".join(f"{curves.mean(term, first, last):.4f}" for curves in (ours, reference, twin)) for term in terms)
         yield f"| {first + 1}–{last} | " + " | ".join(cells) + " |"
-    for text, other in (("ours from the reference", ours), ("the reference from itself", twin)):
-        apart = (sum(abs(other.mean(term, *part) - reference.mean(term, *part)) for part in parts) / len(parts) for term in terms)
-        yield f"| {text}, on average | " + " | ".join(f"{value:.4f}" for value in apart) + " |"
+
+    def apart(term: str, other: Curves) -> float:
+        return sum(abs(other.mean(term, *part) - reference.mean(term, *part)) for part in parts) / len(parts)
+
+    yield "| ours from the reference, on average | " + " | ".join(f"{apart(term, ours):.4f}" for term in terms) + " |"
+    spread = ([apart(term, again) for again in twins] for term in terms)
+    cells = (f"{min(found):.4f} to {max(found):.4f}" for found in spread)
+    yield f"| the reference from itself, {len(twins)} times | " + " | ".join(cells) + " |"
     if names:
         yield ""
         yield "| after step | " + " | ".join(names) + " |"

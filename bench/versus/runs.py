@@ -182,9 +182,9 @@ def train_ours(recipe: Recipe, task: fit.Task, work: Path, tell: Callable[[], No
 
 
 def train_theirs(
-    recipe: Recipe, task: fit.Task, reference: Path, twin: bool = False, tell: Callable[[], None] = lambda: None
+    recipe: Recipe, task: fit.Task, reference: Path, twin: int = 0, tell: Callable[[], None] = lambda: None
 ) -> Curves:
-    """`twin`: from weights that are one bit larger."""
+    """`twin`: from weights that are so many times the smallest step larger."""
     curves, kind = Curves(), KINDS[recipe.name]
     ours: Any = recipe.build()
     with importing(reference), contextlib.redirect_stdout(io.StringIO()):
@@ -193,7 +193,7 @@ def train_theirs(
             network = getattr(ours, own)
             state = critic_state(network.network) if name.startswith("D") else migrate.state_of(network, layout(recipe))
             net = unwrapped(getattr(model, f"net{name}"))
-            net.load_state_dict({key: _next(value) if twin else value for key, value in state.items()})
+            net.load_state_dict({key: _above(value, twin) for key, value in state.items()})
         judge, samples = task.judge(), task.dataset()
         start = time.perf_counter()
         for step in range(1, recipe.steps + 1):
@@ -283,5 +283,7 @@ def unwrapped(net: Any) -> nn.Module:
     return getattr(net, "module", net)
 
 
-def _next(value: Tensor) -> Tensor:
-    return value.nextafter(torch.full_like(value, torch.inf)) if value.is_floating_point() else value
+def _above(value: Tensor, times: int) -> Tensor:
+    for _ in range(times if value.is_floating_point() else 0):
+        value = value.nextafter(torch.full_like(value, torch.inf))
+    return value

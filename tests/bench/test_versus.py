@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -93,16 +94,20 @@ def test_differences_are_found(what: str, data: Path, reference: Path, tmp_path:
 
 
 def test_the_whole_comparison(data: Path, reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    versus.main(reference, data, "cyclegan", 2 * FIRST + 4, 32, 1, 0, 2, [], tmp_path / "out")
+    versus.main(reference, data, "cyclegan", 2 * FIRST + 4, 32, 1, 0, 2, 2, [], tmp_path / "out")
     told = capsys.readouterr().out
     assert "first 10 steps in double precision" in told
     assert "| 22–24 |" in told
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"cyclegan.png", "cyclegan.json"}
     curves = json.loads((tmp_path / "out" / "cyclegan.json").read_text())
-    assert [len(curves[name]["losses"]) for name in ("ours", "reference", "again")] == [24] * 3
-    ours, theirs, again = (curves[name]["losses"][0] for name in ("ours", "reference", "again"))
+    assert [len(curves[name]["losses"]) for name in ("ours", "reference", "again-1", "again-2")] == [24] * 4
+    ours, theirs, again = (curves[name]["losses"][0] for name in ("ours", "reference", "again-1"))
     assert all(abs(ours[term] - theirs[term]) < 1e-4 for term in theirs)  # in single precision before anybody has moved
     assert again != theirs
+    assert curves["again-2"]["losses"] != curves["again-1"]["losses"]
+    apart = re.search(r"reference from itself, 2 times \| (\S+) to (\S+) \|", told)
+    assert apart
+    assert 0 <= float(apart[1]) <= float(apart[2])
     measured = [curves[name]["measures"] for name in ("ours", "reference")]
     assert measured[0].keys() == measured[1].keys()
     for name, value in measured[1]["3"].items():
@@ -112,7 +117,7 @@ def test_the_whole_comparison(data: Path, reference: Path, tmp_path: Path, capsy
 def test_refusals(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder, model, told in ((tmp_path, "cyclegan", "no checkout"), (tmp_path, "dualgan", "unknown --model")):
         with pytest.raises(versus.typer.Exit):
-            versus.main(folder, data, model, 24, 32, 1, 0, 2, [], tmp_path / "out")
+            versus.main(folder, data, model, 24, 32, 1, 0, 2, 1, [], tmp_path / "out")
         assert told in capsys.readouterr().err
 
 
