@@ -17,6 +17,7 @@ import typer
 from torch import Tensor, nn
 
 from bench.gan.runs import table
+from bench.resumed import begun
 from translate.data import aligned, unpaired
 from translate.metrics import Result
 from translate.metrics.labels import FACADES, Segmentation
@@ -25,8 +26,7 @@ from translate.training import tasks
 from translate.training.checkpoint import generator_weights
 from translate.training.environment import processor
 from translate.training.evaluate import Paired, translate
-from translate.training.recipe import Recipe
-from translate.training.run import Run, create, resume_run, train
+from translate.training.run import Run, train
 
 MEASURES = ("pixel-accuracy", "class-accuracy", "iou")
 AVERAGED, RESIZED = "ema=0.999", ("generator.upsample=resize",)
@@ -67,7 +67,9 @@ def main(
             for seed in range(1, seeds + 1):
                 told = [*small(system, size), f"steps={steps}", f"seed={seed}"]
                 folder = work / f"{system}-{way.replace(', ', '-').replace(' ', '-')}-{seed}"
-                scores.append(read(trained(recipe, data, [*told, *changes, *(settings or [])], folder)))
+                run = begun(recipe, data, folder, [*told, *changes, *(settings or [])])
+                train(run, lambda *_: None)
+                scores.append(read(run))
                 print(f"<!-- {folder.name}: {json.dumps(scores[-1])} -->", flush=True)
             rows.append((way, *(_spread([score[measure] for score in scores]) for measure in MEASURES)))
         table(system, (system, *MEASURES), rows)
@@ -79,20 +81,6 @@ def small(system: str, size: int) -> list[str]:
     depth = f"generator.levels={size.bit_length() - 1}" if system != "cyclegan" else "generator.blocks=6"
     widths = ["generator.width=16", "critic.network.width=16", "critic.network.layers=2"]
     return [*widths, depth, f"data.size={size}", f"data.load={size * 9 // 8}", "workers=0"]
-
-
-def trained(recipe: str, data: Path, settings: Sequence[str], folder: Path) -> Run:
-    """A finished run, which is gone on with where it was stopped. Raises `SystemExit` where the folder holds another recipe's."""
-    if (folder / "recipe.toml").is_file():
-        run = resume_run(folder)
-        asked = Recipe.load(f"{recipe}.toml", settings)
-        same = {"about", "precision"}  # which a run settles itself
-        if run.recipe.model_dump(exclude=same) != asked.model_dump(exclude=same):
-            raise SystemExit(f"{folder} was trained by another recipe: remove it, and it is trained again")
-    else:
-        run = create(f"{recipe}.toml", data, folder, list(settings))
-    train(run, lambda *_: None)
-    return run
 
 
 @torch.no_grad()

@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 from safetensors.torch import load_file
 from torch import nn
 
+from bench.resumed import begun
 from translate.training.checkpoint import generator_weights, latest
 from translate.training.recipe import Recipe
-from translate.training.run import create, resume_run, train
+from translate.training.run import train
 from translate.training.samples import DigitClassifier
 from translate.training.tasks import Handwriting, find
 
@@ -72,12 +73,7 @@ class Runs:
         """The recipe's system after its training, which is gone on with where one was stopped."""
         folder = self.work / (name or recipe)
         print(f"<!-- {folder.name} -->", flush=True)
-        if (folder / "recipe.toml").is_file():
-            run = resume_run(folder)
-            if run.recipe != Recipe.load(f"{recipe}.toml", settings):
-                raise SystemExit(f"{folder} was trained by another recipe: remove it, and it is trained again")
-        else:
-            run = create(f"{recipe}.toml", self.mnist, folder, list(settings))
+        run = begun(recipe, self.mnist, folder, settings)
         diverged = False
         try:
             train(run, lambda *_: None)

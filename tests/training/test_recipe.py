@@ -129,6 +129,11 @@ def test_wrong_arguments_of_a_part_are_named() -> None:
         Recipe.load("restore.toml", ["generator.wdth=3"]).build()
 
 
+def test_only_a_system_of_two_translators_names_the_way_back() -> None:
+    with pytest.raises(ValueError, match=r"model 'cgan' makes no translator for the way back"):
+        Recipe.load("pix2pix.toml", ["back=labels"])
+
+
 def test_a_missing_recipe_lists_the_shipped_ones() -> None:
     with pytest.raises(ValueError, match=r"restore\.toml"):
         Recipe.load("nothing.toml")

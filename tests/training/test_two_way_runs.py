@@ -14,8 +14,9 @@ from translate.training.run import create
 
 RUNS = {
     "cyclegan": (*TINY, "generator.blocks=1", "model.pool=2", "ema=0.9"),
-    "dualgan": (*TINY, "generator.levels=3", "optimisers.generator.every=2"),
+    "dualgan": (*TINY, "generator.levels=3", "optimisers.generator.every=2", "back=dark-to-bright"),
 }
+BACK = {"cyclegan": "cyclegan-back", "dualgan": "dark-to-bright"}
 
 
 @pytest.fixture
@@ -41,7 +42,9 @@ def test_the_command_writes_a_translator_for_each_way(name: str, folders: Path) 
         arguments += ["--set", setting]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    there, back = (translate.load(folders / "run" / f"{stem}.onnx") for stem in (name, f"{name}-back"))
+    there, back = (translate.load(folders / "run" / f"{stem}.onnx") for stem in (name, BACK[name]))
+    assert [model.card.name for model in (there, back)] == [name, BACK[name]]
+    assert len(list((folders / "run").glob("*.onnx"))) == 2
     assert (there.card.source, there.card.target) == (back.card.target, back.card.source)
     assert (folders / "run" / "previews" / "00000006.png").is_file()
     assert {"psnr", "ssim", "cycle"} == there.card.metrics.keys() == back.card.metrics.keys()
@@ -66,6 +69,8 @@ def _seeds(name: str) -> list[dict[str, int]]:
         ("cyclegan", "data.load=8", "smaller than the crops"),
         ("cyclegan", "data.source=cats", "both folders"),
         ("cyclegan", "model.name=dualgan", "does not take"),
+        ("cyclegan", "back=cyclegan", "is the name of the way there"),
+        ("cyclegan", "back=To Dark", "back: String should match"),
         ("dualgan", "generator.dropout=0", "noise"),
         ("dualgan", "data.upright=true", "without meaning"),
     ],

@@ -117,8 +117,9 @@ def export_run(run: Path, out: Path | None = None, finish: Finish = lambda path:
     """Exports the best checkpoint of a run folder, with its measures in the card. `out` names the translator where it is given.
     What `finish` makes of a file takes its place.
 
-    A system of two translators becomes two files, of which the second has the name of the first and `-back`. The measures are
-    those of the test split, where the data has one with known targets, else those of validation, as the card says.
+    A system of two translators becomes two files. The second is named by the recipe's `back`; where that is empty or `out` is
+    given, as the first and `-back`. The measures are those of the test split, where the data has one with known targets, else
+    those of validation, as the card says.
 
     Raises `ValueError` where the folder holds nothing to export and `ExportError` where the gate refuses.
     """
@@ -140,7 +141,7 @@ def export_run(run: Path, out: Path | None = None, finish: Finish = lambda path:
     path, written = out or run / f"{recipe.name}.onnx", []
     for way, network in networks.items():
         if way == "back":
-            path = path.with_stem(f"{path.stem}-back")
+            path = path.with_stem(recipe.back if recipe.back and out is None else f"{path.stem}-back")
             about |= {"source": about["target"], "target": about["source"]}
         measured = {key: value for key, value in scores.items() if len(networks) == 1 or key.partition("/")[0] in (way, "cycle")}
         card = Card(

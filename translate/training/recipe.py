@@ -24,6 +24,8 @@ from translate.training.sections import TRANSLATED, About, Count, Critic, Data, 
 
 class Recipe(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)
+    back: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9._-]*)?$", max_length=64)
+    """Name of the second translator of a system that has two; empty: `name` and -back."""
     about: About | None = None
     """Needed where the system is a translator, which is exported."""
     model: Part
@@ -76,6 +78,10 @@ class Recipe(Section):
             known(self.encoder.name, NETWORKS, "encoder network")
         if self.data.kind in TRANSLATED and self.about is None:
             raise ValueError("a translator needs [about], which its file's card repeats")
+        if self.back and getattr(MODELS[self.model.name], "ways", 1) == 1:
+            raise ValueError(f"back = {self.back!r}, but model {self.model.name!r} makes no translator for the way back")
+        if self.back == self.name:
+            raise ValueError(f"back = {self.back!r} is the name of the way there")
         with torch.device("meta"):  # parts that do not fit are told now, and cost no memory
             self._assemble()
         return self

@@ -1,0 +1,165 @@
+"""A reader of one house's digits for another's: `python -m bench.adaptation --mnist DIR --usps DIR`. Prints Markdown.
+
+CyCADA's protocol (Hoffman et al. 2018, section 4.1): a classifier learns from *translated* source digits, with the source's
+labels, and is tested on the target's own test set. Neither the translators nor the classifier see a label of the target.
+Beside it stand a classifier that learned from the source as it is, one that learned from the target, and how the latter reads
+translated digits. Runs are kept below `--work`, so that a bench that was stopped goes on where it stood.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import onnxruntime
+import torch
+import typer
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from bench.gan.runs import table
+from bench.resumed import begun
+from translate.cli.export import export_run
+from translate.data.generative import Pictures, mnist
+from translate.data.pixels import scaled
+from translate.runtime.card import Card
+from translate.runtime.threads import usable_cpus
+from translate.training.environment import processor
+from translate.training.run import train
+from translate.training.samples import DigitClassifier
+
+SIZE = 32
+PAPER = {"MNIST → USPS": (0.822, 0.956), "USPS → MNIST": (0.696, 0.964)}
+"""CyCADA's table 1: from the source as it is, and with its pixel-level translation."""
+
+
+class House(NamedTuple):
+    """Digits of one origin, of 32×32 pixels in -1..1."""
+
+    learned: Pictures
+    test: Pictures
+
+
+def main(
+    mnist_folder: Annotated[Path, typer.Option("--mnist", help="Folder with MNIST's four files")],
+    usps_folder: Annotated[Path, typer.Option("--usps", help="Folder with zip.train.gz and zip.test.gz")],
+    recipes: Annotated[list[str] | None, typer.Option("--recipe", help="Systems to train; both by default")] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each system")] = 3,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the recipes")] = None,
+    work: Annotated[Path, typer.Option(help="Folder for pictures and runs")] = Path("runs/bench-adaptation"),
+) -> None:
+    """Translate MNIST into USPS and back, and print who reads what."""
+    print(f"Machine: {processor()}, {usable_cpus()} CPUs, torch {torch.__version__}.\n")
+    files = {"MNIST": _mnist_files(mnist_folder), "USPS": _usps_files(usps_folder)}
+    _write_pictures(work / "pictures", [files["MNIST"]["train"][0], files["USPS"]["train"][0]])
+    houses = {name: House(*(_enlarged(*parts[split]) for split in ("train", "test"))) for name, parts in files.items()}
+    readers = {name: DigitClassifier.trained(house.learned) for name, house in houses.items()}
+    ways = {"MNIST → USPS": ("MNIST", "USPS"), "USPS → MNIST": ("USPS", "MNIST")}
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for recipe in recipes or ("digits-cyclegan", "digits-dualgan"):
+        found[recipe] = {way: [] for way in ways}
+        for seed in range(1, seeds + 1):
+            exported = _trained(recipe, seed, settings or [], work)
+            for (way, (source, target)), path in zip(ways.items(), exported, strict=True):
+                scores = _scores(path, houses[source], houses[target], readers[target])
+                found[recipe][way].append(scores)
+                print(f"<!-- {path.parent.name}, {way}: {scores[0]:.4f}, {scores[1]:.4f} -->", flush=True)
+    for way, (source, target) in ways.items():
+        rows: list[Sequence[object]] = [
+            ("the source as it is", _read(readers[source], houses[target].test), "", PAPER[way][0]),
+            *((recipe, _spread(scores[way], 0), _spread(scores[way], 1), PAPER[way][1]) for recipe, scores in found.items()),
+            ("the target itself", _read(readers[target], houses[target].test), "", ""),
+        ]
+        head = (f"{way}: learned from", "accuracy on the target", "translated digits, read by the target's", "CyCADA's")
+        table(f"{way}, median of {seeds} seeds (least–most)", head, rows)
+
+
+def _scores(path: Path, source: House, target: House, reader: DigitClassifier) -> tuple[float, float]:
+    """Accuracy on the target's test set of who learned from translated digits; and of the target's reader on such digits."""
+    learned = Pictures(_translated(path, source.learned.pictures), source.learned.classes)
+    test = Pictures(_translated(path, source.test.pictures), source.test.classes)
+    return _read(DigitClassifier.trained(learned), target.test), _read(reader, test)
+
+
+def _read(reader: DigitClassifier, digits: Pictures) -> float:
+    return float((reader.probabilities(digits.pictures).argmax(dim=1) == digits.classes).float().mean())
+
+
+def _spread(scores: Sequence[tuple[float, float]], which: int) -> str:
+    values = sorted(score[which] for score in scores)
+    return f"{median(values):.3f} ({values[0]:.3f}–{values[-1]:.3f})"
+
+
+def _trained(recipe: str, seed: int, settings: list[str], work: Path) -> tuple[Path, Path]:
+    """The exported translators, there and back."""
+    run = begun(recipe, work / "pictures", work / f"{recipe}-{seed}", [*settings, f"seed={seed}"])
+    train(run, lambda *_: None)
+    there, back = (run.folder / f"{name}.onnx" for name in (run.recipe.name, run.recipe.back))
+    if not back.is_file():
+        export_run(run.folder)
+    return there, back
+
+
+def _translated(path: Path, pictures: Tensor) -> Tensor:
+    """`[N, 1, 32, 32]` in -1..1, through the exported file."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    card = Card.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
+    shapes = {given.name: given.shape for given in session.get_inputs()}
+    # Each picture by its own statistics, as one that is not cut into tiles
+    fixed = {name: np.zeros(shapes[name], np.float32) for name in ("statistics", "given") if name in shapes}
+    rng, parts = np.random.default_rng(0), []
+    for part in pictures.split(256):
+        given = {"image": (part.permute(0, 2, 3, 1).numpy() / 2 + 0.5).repeat(3, axis=3).astype(np.float32)} | fixed
+        if card.noise is not None:
+            side = -(-SIZE // card.noise.every)
+            given["noise"] = rng.uniform(-1, 1, (len(part), side, side, card.noise.channels)).astype(np.float32)
+        (out,) = session.run(["translated"], given)
+        parts.append(torch.from_numpy(out[..., :1] * 2 - 1).permute(0, 3, 1, 2))
+    return torch.cat(parts)
+
+
+def _enlarged(pictures: NDArray[np.uint8], classes: NDArray[np.int64]) -> Pictures:
+    """As training scales them."""
+    larger = np.stack([scaled(picture[..., None], SIZE)[..., 0] for picture in pictures])
+    return Pictures(torch.from_numpy(larger[:, None]).float() / 127.5 - 1, torch.from_numpy(classes))
+
+
+def _write_pictures(folder: Path, sides: Sequence[NDArray[np.uint8]]) -> None:
+    """Digits without their classes, as anybody's two folders: trainA and trainB."""
+    for name, pictures in zip(("trainA", "trainB"), sides, strict=True):
+        place = folder / name
+        if (place / f"{len(pictures) - 1:05d}.png").is_file():
+            continue
+        place.mkdir(parents=True, exist_ok=True)
+        for number, picture in enumerate(pictures):
+            Image.fromarray(picture).save(place / f"{number:05d}.png")
+
+
+Files = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]
+
+
+def _mnist_files(folder: Path) -> Files:
+    found = {split: mnist(folder, held=split == "test") for split in ("train", "test")}
+    # Without the border of 2 pixels, which is padding
+    return {
+        split: (((part.pictures[:, 0, 2:-2, 2:-2] + 1) * 127.5).round().byte().numpy(), part.classes.numpy())
+        for split, part in found.items()
+    }
+
+
+def _usps_files(folder: Path) -> Files:
+    found = {}
+    for split in ("train", "test"):
+        path = folder / f"zip.{split}.gz"
+        if not path.is_file():
+            raise SystemExit(f"{path} is not there: USPS as zip.train.gz and zip.test.gz is needed")
+        rows = np.loadtxt(path, dtype=np.float32)
+        pictures = ((rows[:, 1:].reshape(-1, 16, 16) + 1) * 127.5).round().astype(np.uint8)
+        found[split] = (pictures, rows[:, 0].astype(np.int64))
+    return found
+
+
+if __name__ == "__main__":
+    typer.run(main)

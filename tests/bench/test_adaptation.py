@@ -1,0 +1,102 @@
+"""CyCADA's protocol on a handful of made digits: whose pictures are translated, whose labels are used, and what is printed."""
+
+import gzip
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench import adaptation
+from tests.small_training import TINY
+from translate.data.generative import Pictures
+from translate.training.samples import DigitClassifier
+
+SETTINGS = [
+    *TINY, "steps=2", "checkpoint_every=2", "validate_every=2", "batch=2", "data.size=32", "data.load=32", "data.holdout=0.1",
+    "generator.blocks=1", "model.pool=0",
+]  # fmt: skip
+
+
+def marks(side: int, classes: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Digit c is a bright bar, left or right, at one of five heights: too far apart to be confused when a reader shifts them."""
+    pictures = np.zeros((len(classes), side, side), np.uint8)
+    for picture, digit in zip(pictures, classes, strict=True):
+        top, left = digit % 5 * side // 5, digit // 5 * side // 2
+        picture[top : top + side // 8, left : left + side // 2] = 255
+    return pictures
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> tuple[Path, Path]:
+    """MNIST's and USPS's files, in which every class is as often as any other."""
+    mnist, usps, classes = tmp_path / "mnist", tmp_path / "usps", np.arange(20) % 10
+    mnist.mkdir()
+    usps.mkdir()
+    for name, split in (("train", "train"), ("t10k", "test")):
+        pictures = marks(28, classes)
+        (mnist / f"{name}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 2051, *pictures.shape) + pictures.tobytes())
+        (mnist / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 2049, 20) + classes.astype(np.uint8).tobytes())
+        rows = np.column_stack([classes, marks(16, classes).reshape(20, -1) / 127.5 - 1])
+        with gzip.open(usps / f"zip.{split}.gz", "wt") as file:
+            np.savetxt(file, rows, fmt="%.4f")
+    return mnist, usps
+
+
+def test_files_are_read_with_their_classes(digits: tuple[Path, Path]) -> None:
+    for files, side in ((adaptation._mnist_files(digits[0]), 28), (adaptation._usps_files(digits[1]), 16)):
+        for split in ("train", "test"):
+            pictures, classes = files[split]
+            assert classes.tolist() == list(range(10)) * 2
+            np.testing.assert_array_equal(pictures, marks(side, classes))
+
+
+def test_both_ways_are_measured_and_a_finished_run_is_not_trained_again(
+    digits: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = DigitClassifier.trained
+    monkeypatch.setattr(DigitClassifier, "trained", lambda data: trained(data, steps=150, batch=16))
+    work = tmp_path / "work"
+    adaptation.main(*digits, ["digits-cyclegan"], 1, SETTINGS, work)
+    printed = capsys.readouterr().out
+    exported = {path.name: path.stat().st_mtime_ns for path in (work / "digits-cyclegan-1").glob("*.onnx")}
+    assert exported.keys() == {"digits-cyclegan.onnx", "digits-cyclegan-back.onnx"}
+    for way in adaptation.PAPER:
+        cells = re.search(rf"### {way}.*?\| the target itself \| ([\d.]+)", printed, re.DOTALL)
+        assert cells
+        assert float(cells[1]) == 1  # a reader of the target, trained on its labels, knows marks
+    # Pictures lie there as anybody's do, without their classes
+    kept = np.array(Image.open(work / "pictures" / "trainB" / "00013.png"))
+    np.testing.assert_array_equal(kept, marks(16, np.array([3]))[0])
+    assert len(list((work / "pictures" / "trainA").iterdir())) == 20
+    adaptation.main(*digits, ["digits-cyclegan"], 1, SETTINGS, work)
+    assert capsys.readouterr().out == printed
+    assert exported == {path.name: path.stat().st_mtime_ns for path in (work / "digits-cyclegan-1").glob("*.onnx")}
+
+
+def test_a_translator_is_judged_by_who_learns_from_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One that turns pictures upside down serves a target that is upside down, and no other."""
+    classes = np.arange(60) % 10
+    upright = adaptation._enlarged(marks(32, classes), classes)
+    turned = Pictures(upright.pictures.flip(2), upright.classes)
+    source, flipped = adaptation.House(upright, upright), adaptation.House(turned, turned)
+    trained = DigitClassifier.trained
+    monkeypatch.setattr(DigitClassifier, "trained", lambda data: trained(data, steps=150, batch=30))
+    reader = DigitClassifier.trained(turned)
+    for way, least, most in ((lambda path, x: x.flip(2), 1, 1), (lambda path, x: x, 0, 0.5)):
+        monkeypatch.setattr(adaptation, "_translated", way)
+        assert all(least <= score <= most for score in adaptation._scores(tmp_path, source, flipped, reader))
+
+
+def test_usps_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"zip\.train\.gz is not there"):
+        adaptation._usps_files(tmp_path)
+
+
+def test_spread() -> None:
+    assert adaptation._spread([(0.5, 0), (0.25, 1), (1, 0)], 0) == "0.500 (0.250–1.000)"
+    assert torch.is_tensor(adaptation._enlarged(marks(28, np.arange(10)), np.arange(10)).pictures)
