@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from bench import resumed
 from bench.gan import __main__ as command
 from bench.gan import digits, plane
 from bench.gan import runs as training
@@ -150,7 +151,7 @@ def test_every_objective_has_a_row_of_its_own() -> None:
 def test_what_was_trained_ahead_is_found(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = ("gan-ring", [*TINY], "run")
     dataclasses.replace(runs, jobs=2).ahead([wanted])
-    monkeypatch.setattr(training, "create", None)
+    monkeypatch.setattr(resumed, "create", None)
     recipe, settings, name = wanted
     assert runs.trained(recipe, *settings, name=name).last("distance") > 0
 
