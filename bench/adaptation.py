@@ -96,7 +96,8 @@ def _trained(recipe: str, seed: int, settings: list[str], work: Path) -> tuple[P
     """The exported translators, there and back."""
     run = begun(recipe, work / "pictures", work / f"{recipe}-{seed}", [*settings, f"seed={seed}"])
     train(run, lambda *_: None)
-    there, back = (run.folder / f"{name}.onnx" for name in (run.recipe.name, run.recipe.back))
+    name = run.recipe.name
+    there, back = (run.folder / f"{way}.onnx" for way in (name, run.recipe.back or f"{name}-back"))
     if not back.is_file():
         export_run(run.folder)
     return there, back

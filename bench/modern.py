@@ -29,7 +29,7 @@ from translate.training.evaluate import Paired, translate
 from translate.training.run import Run, train
 
 MEASURES = ("pixel-accuracy", "class-accuracy", "iou")
-AVERAGED, RESIZED = "ema=0.999", ("generator.upsample=resize",)
+AVERAGED = "ema=0.999"
 SPECTRAL = ("critic.network.norm=none", "critic.constraint.name=spectral-norm")
 CHANGES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "pix2pix": {"averaged weights": (AVERAGED,), "spectral norm": SPECTRAL},
