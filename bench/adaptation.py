@@ -8,7 +8,6 @@ translated digits. Runs are kept below `--work`, so that a bench that was stoppe
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from bench.gan.runs import table
+from bench.gan.runs import spread, table
 from bench.resumed import begun
 from translate.cli.export import export_run
 from translate.data.generative import Pictures, mnist
@@ -45,7 +44,7 @@ class House(NamedTuple):
 def main(
     mnist_folder: Annotated[Path, typer.Option("--mnist", help="Folder with MNIST's four files")],
     usps_folder: Annotated[Path, typer.Option("--usps", help="Folder with zip.train.gz and zip.test.gz")],
-    recipes: Annotated[list[str] | None, typer.Option("--recipe", help="Systems to train; both by default")] = None,
+    recipes: Annotated[list[str] | None, typer.Option("--recipe", help="Systems to train; digits-cyclegan by default")] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each system")] = 3,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the recipes")] = None,
     work: Annotated[Path, typer.Option(help="Folder for pictures and runs")] = Path("runs/bench-adaptation"),
@@ -58,7 +57,7 @@ def main(
     readers = {name: DigitClassifier.trained(house.learned) for name, house in houses.items()}
     ways = {"MNIST → USPS": ("MNIST", "USPS"), "USPS → MNIST": ("USPS", "MNIST")}
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for recipe in recipes or ("digits-cyclegan", "digits-dualgan"):
+    for recipe in recipes or ["digits-cyclegan"]:
         found[recipe] = {way: [] for way in ways}
         for seed in range(1, seeds + 1):
             exported = _trained(recipe, seed, settings or [], work)
@@ -69,7 +68,7 @@ def main(
     for way, (source, target) in ways.items():
         rows: list[Sequence[object]] = [
             ("the source as it is", _read(readers[source], houses[target].test), "", PAPER[way][0]),
-            *((recipe, _spread(scores[way], 0), _spread(scores[way], 1), PAPER[way][1]) for recipe, scores in found.items()),
+            *((recipe, *map(spread, zip(*scores[way], strict=True)), PAPER[way][1]) for recipe, scores in found.items()),
             ("the target itself", _read(readers[target], houses[target].test), "", ""),
         ]
         head = (f"{way}: learned from", "accuracy on the target", "translated digits, read by the target's", "CyCADA's")
@@ -85,11 +84,6 @@ def _scores(path: Path, source: House, target: House, reader: DigitClassifier) -
 
 def _read(reader: DigitClassifier, digits: Pictures) -> float:
     return float((reader.probabilities(digits.pictures).argmax(dim=1) == digits.classes).float().mean())
-
-
-def _spread(scores: Sequence[tuple[float, float]], which: int) -> str:
-    values = sorted(score[which] for score in scores)
-    return f"{median(values):.3f} ({values[0]:.3f}–{values[-1]:.3f})"
 
 
 def _trained(recipe: str, seed: int, settings: list[str], work: Path) -> tuple[Path, Path]:

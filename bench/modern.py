@@ -9,14 +9,13 @@ the changes at a time. Runs are kept below --work, and one that was stopped is g
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Annotated
 
 import torch
 import typer
 from torch import Tensor, nn
 
-from bench.gan.runs import table
+from bench.gan.runs import spread, table
 from bench.resumed import begun
 from translate.data import aligned, unpaired
 from translate.metrics import Result
@@ -71,7 +70,7 @@ def main(
                 train(run, lambda *_: None)
                 scores.append(read(run))
                 print(f"<!-- {folder.name}: {json.dumps(scores[-1])} -->", flush=True)
-            rows.append((way, *(_spread([score[measure] for score in scores]) for measure in MEASURES)))
+            rows.append((way, *(spread([score[measure] for score in scores]) for measure in MEASURES)))
         table(system, (system, *MEASURES), rows)
 
 
@@ -109,10 +108,6 @@ def held(run: Run) -> Sequence[Paired]:
 
 def _shown(picture: Tensor) -> Tensor:
     return (picture + 1) / 2
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{median(values):.3f} ({min(values):.3f}–{max(values):.3f})"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeAlias
 
 import matplotlib as mpl
@@ -134,3 +135,7 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> 
     for row in rows:
         print(f"| {' | '.join(f'{cell:.3g}' if isinstance(cell, float) else str(cell) for cell in row)} |")
     print(flush=True)
+
+
+def spread(values: Sequence[float]) -> str:
+    return f"{median(values):.3f} ({min(values):.3f}–{max(values):.3f})"

@@ -128,5 +128,5 @@ def test_usps_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_spread() -> None:
-    assert adaptation._spread([(0.5, 0), (0.25, 1), (1, 0)], 0) == "0.500 (0.250–1.000)"
+    assert adaptation.spread([0.5, 0.25, 1]) == "0.500 (0.250–1.000)"
     assert torch.is_tensor(adaptation._enlarged(marks(28, np.arange(10)), np.arange(10)).pictures)
