@@ -5,8 +5,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pytest
+from fastapi.testclient import TestClient
 from PIL import Image
 
 from tests.server.conftest import Serve, decoded, encoded, pixels
@@ -46,6 +50,33 @@ def test_clients_of_the_docs(weights: Path, tmp_path: Path) -> None:
     if (tmp_path / "sh").exists():
         expected = pixels() * (1 - amount) + (255 - pixels().astype(float)) * amount
         np.testing.assert_allclose(decoded((tmp_path / "sh" / "restored.png").read_bytes()), expected, atol=1)
+
+
+def test_the_copies_on_ray_are_this_server(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The docs' program with everything but Ray itself."""
+    text = DOCS.read_text(encoding="utf-8").partition("### On Ray")[2]
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[:1]
+    told: dict[str, Any] = {}
+    built: list[Any] = []
+
+    def deployment(**settings: Any) -> Any:
+        told.update(settings)
+        return lambda kind: SimpleNamespace(bind=lambda: kind)
+
+    def ingress(build: Any) -> Any:
+        built.append(build)
+        return lambda kind: kind
+
+    ray = ModuleType("ray")
+    ray.serve = SimpleNamespace(deployment=deployment, ingress=ingress)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setenv("TRANSLATE_WEIGHTS", str(weights))
+    scope: dict[str, Any] = {}
+    exec(program, scope)
+    app = built[0]()
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        assert client.post("/translate", content=encoded(pixels())).status_code == 200
+    assert told["max_ongoing_requests"] == app.state.settings.workers + app.state.settings.queue
 
 
 def test_copies_are_interchangeable(serve: Serve) -> None:
