@@ -1,6 +1,5 @@
 """How many pictures a second the loaders prepare: `python -m bench.loader`. A training step that is slower never waits."""
 
-import platform
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from translate.data.pixels import Paired, start_worker
 from translate.data.unpaired import Unpaired
 from translate.runtime.picture import Picture
 from translate.runtime.threads import usable_cpus
+from translate.training.environment import processor
 
 LOAD, SIZE = 286, 256
 
@@ -27,7 +27,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="Time for each line")] = 3,
 ) -> None:
     """Print pictures/s (a pair is two) at 256 pixels, decoded anew for every crop and kept decoded."""
-    print(f"{platform.processor() or platform.machine()}, {usable_cpus()} CPUs, {workers} workers, pictures/s:")
+    print(f"{processor()}, {usable_cpus()} CPUs, {workers} workers, pictures/s:")
     with tempfile.TemporaryDirectory() as made:
         part = recognise(data or pairs(Path(made))).train
         for name, samples in loaders(part).items():

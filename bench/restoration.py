@@ -5,7 +5,6 @@ DIR is the folder that `restore.toml` is trained from; only pictures that traini
 
 import io
 import math
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from translate.data.pixels import to_tensor
 from translate.runtime.model import Model
 from translate.runtime.store import Store
 from translate.runtime.threads import usable_cpus
+from translate.training.environment import processor
 from translate.training.recipe import Recipe
 
 Pixels = NDArray[np.uint8]
@@ -58,7 +58,7 @@ def main(
         raise SystemExit("there is no restoration model: train one with translate-train restore.toml")
     loaded = {Path(name).stem if name.endswith(".onnx") else name: translate.load(name) for name in names}
     ours: dict[str, Method] = {name: _ours(model) for name, model in loaded.items()}
-    print(f"Machine: {platform.processor() or platform.machine()}, {usable_cpus()} CPUs. Sharpness: mean gradient, clean = 1.\n")
+    print(f"Machine: {processor()}, {usable_cpus()} CPUs. Sharpness: mean gradient, clean = 1.\n")
 
     old = list(_old_photographs(data, limit))
     if not old:

@@ -3,7 +3,6 @@
 Runs are kept below `--work`, so that a bench that was stopped goes on where it stood.
 """
 
-import platform
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ import typer
 from bench.gan import digits, plane
 from bench.gan.runs import Runs
 from translate.runtime.threads import usable_cpus
+from translate.training.environment import processor
 
 EXPERIMENTS = {
     "disjoint": plane.disjoint,
@@ -45,7 +45,7 @@ def main(
     if unknown:
         raise SystemExit(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(EXPERIMENTS)}")
     out.mkdir(parents=True, exist_ok=True)
-    print(f"Machine: {platform.processor() or platform.machine()}, {usable_cpus()} CPUs, torch {torch.__version__}.\n")
+    print(f"Machine: {processor()}, {usable_cpus()} CPUs, torch {torch.__version__}.\n")
     runs = Runs(work, mnist, seeds, out, jobs)
     for name in only or EXPERIMENTS:
         EXPERIMENTS[name](runs)

@@ -13,9 +13,10 @@ from tests.metrics.test_networks import network
 from tests.tiny_models import build
 from translate.evaluation.cases import find
 from translate.evaluation.instruments import Wanted
-from translate.evaluation.measure import Report, evaluate, sha256
+from translate.evaluation.measure import Report, evaluate
 from translate.metrics.labels import FACADES
 from translate.runtime.errors import InvalidModel
+from translate.runtime.store import sha256
 from translate.training.evaluate import quality
 
 

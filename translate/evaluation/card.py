@@ -5,9 +5,9 @@ from pathlib import Path
 
 import onnx
 
-from translate.evaluation.measure import sha256
 from translate.modelcard import markdown
 from translate.runtime.card import METADATA_KEY, Card
+from translate.runtime.store import sha256
 from translate.training.checkpoint import write_atomically
 
 SUMS = "SHA256SUMS"

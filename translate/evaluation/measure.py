@@ -1,6 +1,5 @@
 """Runs a translator over test cases and its measures over the results."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from translate.metrics import Result, Score
 from translate.metrics.distance import Distance
 from translate.runtime.model import Model
 from translate.runtime.picture import Picture
+from translate.runtime.store import sha256
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,6 @@ def _run(
     for measure in measures:
         scores |= measure.scores()
     return scores | (diversity.scores() if diversity else {})
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _translate(model: Model, pixels: NDArray[Any], seed: int) -> NDArray[Any]:

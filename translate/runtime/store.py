@@ -85,14 +85,19 @@ class Store:
         return f"known: {', '.join(nearest)}"
 
 
+def sha256(path: Path) -> str:
+    """In hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def digest(path: Path) -> str:
     """The SHA-256 of a translator's file, in hexadecimal digits.
 
     Raises `InvalidModel` where the `SHA256SUMS` beside it tells another, or the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256(path)
         sums = path.with_name(_SUMS)
         lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
     except (OSError, UnicodeError) as error:
