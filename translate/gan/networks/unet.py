@@ -46,9 +46,9 @@ class UNet(nn.Module):
         widths = [width * min(8, 2**k) for k in range(levels)]
         bottom, bias = levels - 1, blocks.biased(norm)
 
-        self.encoder = nn.ModuleList([nn.Conv2d(channels, width, 4, stride=2, padding=1)])
+        self.encoder = nn.ModuleList([blocks.Halving(channels, width)])
         for k in range(1, levels):
-            convolution = nn.Conv2d(widths[k - 1], widths[k], 4, stride=2, padding=1, bias=bias or k == bottom)
+            convolution = blocks.Halving(widths[k - 1], widths[k], bias=bias or k == bottom)
             normed = blocks.translator_norm(norm, widths[k]) if k < bottom else nn.Identity()
             self.encoder.append(nn.Sequential(nn.LeakyReLU(0.2), convolution, normed))
 
@@ -63,9 +63,9 @@ class UNet(nn.Module):
         self.decoder = nn.ModuleList()
         for k in reversed(range(1, levels)):
             inputs = widths[k] if k == bottom else 2 * widths[k]
-            doubling = nn.ConvTranspose2d(inputs, widths[k - 1], 4, stride=2, padding=1, bias=bias)
+            doubling = blocks.Doubling(inputs, widths[k - 1], bias=bias)
             self.decoder.append(nn.Sequential(nn.ReLU(), doubling, blocks.translator_norm(norm, widths[k - 1])))
-        last = nn.ConvTranspose2d(2 * width, out_channels, 4, stride=2, padding=1)
+        last = blocks.Doubling(2 * width, out_channels)
         self.decoder.append(nn.Sequential(nn.ReLU(), last, nn.Tanh()))
         self.apply(blocks.initialise)
         self.reach = None if norm == "layer" else _reach(levels)
