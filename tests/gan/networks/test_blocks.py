@@ -115,3 +115,27 @@ def test_unknown_kinds_list_the_choices() -> None:
 
 # Mutants tried: instance as InstanceNorm2d (its wrong gradient); layer as one group a channel; a bias kept before every norm;
 #   no bias before layer; resize padded with zeros; resize with bilinear instead of nearest; weights from N(0, 0.2).
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 8, 6, 4), (3, 5, 4, 6), (2, 1, 3, 3), (2, 4, 1, 1)])
+@pytest.mark.parametrize("given", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("returned", [torch.channels_last, torch.contiguous_format])
+def test_an_instance_is_normalised_alike_in_every_memory_format(
+    dtype: torch.dtype, shape: tuple[int, ...], given: torch.memory_format, returned: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    sample, gradient = (torch.randn(shape, dtype=torch.float64).to(dtype) * 2 + 1 for _ in range(2))
+    x = sample.clone(memory_format=given).requires_grad_()
+    y = blocks.InstanceNorm(shape[1])(x)
+    (found,) = torch.autograd.grad(y, x, gradient.clone(memory_format=returned), create_graph=dtype == torch.float64)
+    exact = sample.double().requires_grad_()
+    centred = exact - exact.mean(dim=(2, 3), keepdim=True)
+    wanted = centred / (centred.square().mean(dim=(2, 3), keepdim=True) + 1e-5).sqrt()
+    (slope,) = torch.autograd.grad(wanted, exact, gradient.double(), create_graph=True)
+    tolerance = 1e-9 if dtype == torch.float64 else 0.05
+    torch.testing.assert_close(y.double(), wanted, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(found.double(), slope, rtol=tolerance, atol=tolerance)
+    if dtype == torch.float64:  # what a gradient penalty differentiates again
+        (again,), (right,) = (torch.autograd.grad(g.square().sum(), at) for g, at in ((found, x), (slope, exact)))
+        torch.testing.assert_close(again, right, rtol=1e-7, atol=1e-7)
