@@ -6,7 +6,7 @@ from typing import Any
 
 PHASES = ("forward", "backward", "optimiser")
 GROUPS = {
-    "convolutions": ("conv",),
+    "convolutions": ("conv", "im2col", "col2im", "aten::mm", "addmm", "bmm"),
     "norms": ("norm", "moments"),
     "padding": ("pad",),
     "activations": ("relu", "tanh", "sigmoid", "softplus", "threshold"),
@@ -14,7 +14,7 @@ GROUPS = {
     "adam": ("adam", "addcmul", "addcdiv", "sqrt", "lerp"),
     "memory": ("empty", "zero", "fill", "resize", "detach", "accumulategrad"),
 }
-"""By parts of operations' names, the first that fits; what fits none is "the rest"."""
+"""By parts of operations' names, the first that fits; what fits none is "the rest". Some convolutions are matrix products."""
 
 Spent = dict[tuple[str, str], float]
 """Milliseconds of a step, by phase and group."""

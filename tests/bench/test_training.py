@@ -84,6 +84,8 @@ def test_ours_is_the_shipped_recipe_at_full_size() -> None:
         (["aten::native_group_norm"], "forward", "norms"),
         (["aten::reflection_pad2d"], "forward", "padding"),
         (["aten::convolution_overrideable"], "forward", "convolutions"),
+        (["aten::im2col"], "forward", "convolutions"),
+        (["aten::addmm", "aten::linear"], "forward", "convolutions"),
         (["aten::mean"], "forward", "the rest"),
     ],
 )
