@@ -24,7 +24,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shipped_recipes_step(name: str) -> None:
     recipe = Recipe.load(name)
     if recipe.data.kind in TRANSLATED:
-        size = {"pix2pix": 256, "cyclegan": 32, "dualgan": 256}.get(Path(name).stem.removesuffix("-modern"), 64)
+        size = {"unet": 256, "resnet": 32}.get(recipe.generator.name, 64)
         recipe = Recipe.load(name, [*LARGE, f"data.size={size}"])
     found = summary.measure(recipe)
     assert found.seconds > 0

@@ -139,3 +139,10 @@ def test_an_instance_is_normalised_alike_in_every_memory_format(
     if dtype == torch.float64:  # what a gradient penalty differentiates again
         (again,), (right,) = (torch.autograd.grad(g.square().sum(), at) for g, at in ((found, x), (slope, exact)))
         torch.testing.assert_close(again, right, rtol=1e-7, atol=1e-7)
+
+
+def test_an_instance_is_normalised_by_one_operation_where_it_is_exported() -> None:
+    x = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
+    with torch.profiler.profile() as watched:
+        blocks.InstanceNorm(3).eval()(x)
+    assert "aten::native_group_norm" in {event.key for event in watched.key_averages()}

@@ -19,7 +19,7 @@ class InstanceNorm(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-        if not (last and x.device.type == "cpu" and torch.is_grad_enabled()):
+        if not (self.training and last and x.device.type == "cpu"):
             return super().forward(x)
         samples = x.split(1) if len(x) > 1 else [x]  # the gradient of a split is put together again, which takes a copy
         normed = [nn.functional.batch_norm(sample, None, None, training=True, eps=self.eps) for sample in samples]
@@ -80,7 +80,7 @@ class Halving(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2] // 2, x.shape[3] // 2
-        if not _is_product(x, len(x) * height * width, self.weight):
+        if not (self.training and _is_product(x, len(x) * height * width, self.weight)):
             return super().forward(x)
         columns = nn.functional.unfold(_exact(x), 4, stride=2, padding=1)
         y = nn.functional.linear(columns.mT, self.weight.flatten(1), self.bias)
@@ -95,7 +95,7 @@ class Doubling(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         height, width = x.shape[2:]
-        if not _is_product(x, len(x) * height * width, self.weight):
+        if not (self.training and _is_product(x, len(x) * height * width, self.weight)):
             return super().forward(x, output_size)
         columns = nn.functional.linear(x.flatten(2).mT, self.weight.flatten(1).mT)
         y = nn.functional.fold(_exact(columns.mT), (2 * height, 2 * width), 4, stride=2, padding=1)
@@ -103,7 +103,7 @@ class Doubling(nn.ConvTranspose2d):
 
 
 def _is_product(x: Tensor, places: int, weight: Tensor) -> bool:
-    return x.device.type == "cpu" and torch.is_grad_enabled() and places <= 256 and weight.numel() >= 1 << 18
+    return x.device.type == "cpu" and places <= 256 and weight.numel() >= 1 << 18
 
 
 def _exact(x: Tensor) -> Tensor:
