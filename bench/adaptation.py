@@ -7,6 +7,7 @@ translated digits. Runs are kept below `--work`, so that a bench that was stoppe
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -54,7 +55,11 @@ def main(
     files = {"MNIST": _mnist_files(mnist_folder), "USPS": _usps_files(usps_folder)}
     _write_pictures(work / "pictures", [files["MNIST"]["train"][0], files["USPS"]["train"][0]])
     houses = {name: House(*(_enlarged(*parts[split]) for split in ("train", "test"))) for name, parts in files.items()}
-    readers = {name: DigitClassifier.trained(house.learned) for name, house in houses.items()}
+
+    @cache  # wanted after the first run alone, so that one that was stopped goes on at once
+    def reader(name: str) -> DigitClassifier:
+        return DigitClassifier.trained(houses[name].learned)
+
     ways = {"MNIST → USPS": ("MNIST", "USPS"), "USPS → MNIST": ("USPS", "MNIST")}
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for recipe in recipes or ["digits-cyclegan"]:
@@ -62,14 +67,14 @@ def main(
         for seed in range(1, seeds + 1):
             exported = _trained(recipe, seed, settings or [], work)
             for (way, (source, target)), path in zip(ways.items(), exported, strict=True):
-                scores = _scores(path, houses[source], houses[target], readers[target])
+                scores = _scores(path, houses[source], houses[target], reader(target))
                 found[recipe][way].append(scores)
                 print(f"<!-- {path.parent.name}, {way}: {scores[0]:.4f}, {scores[1]:.4f} -->", flush=True)
     for way, (source, target) in ways.items():
         rows: list[Sequence[object]] = [
-            ("the source as it is", _read(readers[source], houses[target].test), "", PAPER[way][0]),
+            ("the source as it is", _read(reader(source), houses[target].test), "", PAPER[way][0]),
             *((recipe, *map(spread, zip(*scores[way], strict=True)), PAPER[way][1]) for recipe, scores in found.items()),
-            ("the target itself", _read(readers[target], houses[target].test), "", ""),
+            ("the target itself", _read(reader(target), houses[target].test), "", ""),
         ]
         head = (f"{way}: learned from", "accuracy on the target", "translated digits, read by the target's", "CyCADA's")
         table(f"{way}, median of {seeds} seeds (least–most)", head, rows)
