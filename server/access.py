@@ -63,6 +63,8 @@ class Keys:
             lines = self._path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeError) as error:
             raise ValueError(f"{self._path} cannot be read: {error}.") from error
+        if not any(map(str.strip, lines)):  # as it is while somebody writes it anew
+            raise ValueError(f"{self._path} is empty: to withdraw every key, leave a line that begins with #.")
         keys = []
         for number, line in enumerate(map(str.strip, lines), 1):
             if not line or line.startswith("#"):
@@ -83,6 +85,8 @@ class Rate:
         from limits.strategies import MovingWindowRateLimiter
 
         self._rate = parse(rate)
+        if self._rate.amount < 1:
+            raise ValueError(f"{rate} lets nobody in: write how many pictures, as 60/minute")
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     def wait(self, who: str) -> int | None:
@@ -134,4 +138,5 @@ def _network(request: Request) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host
-    return host if address.version == 4 else str(ipaddress.ip_network((int(address), 64), strict=False))
+    address = getattr(address, "ipv4_mapped", None) or address  # as proxies write it that listen to both versions
+    return str(address) if address.version == 4 else str(ipaddress.ip_network((int(address), 64), strict=False))

@@ -45,18 +45,21 @@ class Engine:
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="translate")
         self._running: dict[Place, float] = {}
         self._seconds = 1.0
-        self._missing: set[str] = set()
+        self._missing: set[str] | None = None
         self.ready = False
         """Whether the default model is loaded, and the others for which the start waits have been tried."""
 
     def load(self) -> None:
         """Loads what is to be there from the start. What cannot be loaded is logged, and keeps nothing else from it."""
+        if self._missing is None:
+            for path in self.shelf.store.misnamed():
+                log.warning("%s is not served: rename it to small letters a-z, digits, '.', '_' and '-', at most 64", path)
         missing = set()
         for name in (self.settings.model, *self.settings.preload):
             try:
                 self.shelf.get(name)
             except ModelNotFound as error:
-                if name not in self._missing:
+                if name not in (self._missing or ()):
                     log.error("%s is not there at the start: %s", name, error)
                 missing.add(name)
             except TranslateError:  # the shelf has logged it

@@ -1,7 +1,8 @@
 """Exceptions -> application/problem+json (RFC 9457). The one table of which error has which status."""
 
 import logging
-from collections.abc import Mapping
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -36,13 +37,8 @@ class Problem(Exception):
 
 def install(app: FastAPI) -> None:
     """Makes every error of `app`, FastAPI's own included, a problem+json answer; faults are left to `layers.Identified`."""
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(errors.TranslateError, _translate_error)
-    app.add_exception_handler(errors.OutOfMemory, _out_of_memory)
-    app.add_exception_handler(MemoryError, _out_of_memory)
-    app.add_exception_handler(RequestValidationError, _invalid_parameter)
-    app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(ClientDisconnect, _client_gone)
+    for kind, handler in HANDLERS.items():
+        app.add_exception_handler(kind, _letting_go(handler))
 
 
 def described(problems: Mapping[int | str, str]) -> dict[int | str, dict[str, Any]]:
@@ -98,3 +94,31 @@ def _http_exception(request: Request, error: Exception) -> Response:
 
 def _client_gone(_: Request, __: Exception) -> Response:
     return Response(status_code=CLIENT_GONE)
+
+
+Handler = Callable[[Request, Exception], Response]
+HANDLERS: Mapping[type[Exception], Handler] = {
+    Problem: _problem,
+    errors.TranslateError: _translate_error,
+    errors.OutOfMemory: _out_of_memory,
+    MemoryError: _out_of_memory,
+    RequestValidationError: _invalid_parameter,
+    HTTPException: _http_exception,
+    ClientDisconnect: _client_gone,
+}
+
+
+def _letting_go(handler: Handler) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Where an error came through, frames hold the upload, and a future among them holds the error: a circle, for which Python
+    looks seldom where objects are few and large."""
+
+    async def handle(request: Request, error: Exception) -> Response:  # on the loop: frames that wait there are not touched
+        try:
+            return handler(request, error)
+        finally:
+            each: BaseException | None = error
+            while each is not None:
+                traceback.clear_frames(each.__traceback__)
+                each = each.__cause__ or each.__context__
+
+    return handle

@@ -1,6 +1,7 @@
 """Everything the server can be told, each from an environment variable `TRANSLATE_…`."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from translate.runtime.picture import DEFAULT_MAX_PIXELS
 
 PREFIX = "TRANSLATE_"
+HOST = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 def _split(value: object) -> object:
@@ -42,8 +44,10 @@ class Settings(BaseSettings):
         None, ge=1, description="Pictures worked on at the same time. Unset: one for each CPU, from 2 to 8."
     )
     queue: int = Field(8, ge=0, description="Pictures that may wait for a worker; one more is answered 503 at once.")
-    timeout: float = Field(300.0, gt=0, description="Seconds a picture may take, waiting included, before 504.")
-    upload_timeout: float = Field(60.0, gt=0, description="Seconds an upload may take before 408.")
+    timeout: float = Field(
+        300.0, gt=0, allow_inf_nan=False, description="Seconds a picture may take, waiting included, before 504."
+    )
+    upload_timeout: float = Field(60.0, gt=0, allow_inf_nan=False, description="Seconds an upload may take before 408.")
     max_bytes: int = Field(128 * 2**20, ge=1, description="Bytes of an upload; more is answered 413.")
     max_pixels: int = Field(DEFAULT_MAX_PIXELS, ge=1, description="Pixels of a picture, width × height; more is answered 413.")
     hosts: Names = Field(
@@ -80,6 +84,14 @@ class Settings(BaseSettings):
             if origin != "*" and (scheme not in ("http", "https") or not separator or not host or "/" in host):
                 raise ValueError(f"{origin!r} is no origin: write scheme and host alone, as https://example.org")
         return origins
+
+    @field_validator("hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if host != "*" and not HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is no host name: write the name alone, as translate.example.org or .example.org")
+        return hosts
 
     @field_validator("rate")
     @classmethod

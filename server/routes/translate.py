@@ -1,15 +1,18 @@
 """POST /translate: a picture in, the translated picture out."""
 
+import asyncio
 import hashlib
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import Receive, Scope, Send
 
 from server.engine import Engine, Place
 from server.metrics import Metrics
@@ -22,10 +25,13 @@ from translate.runtime.errors import TranslationFailed
 from translate.runtime.model import draw_seed
 from translate.runtime.picture import FORMATS, Picture
 
+log = logging.getLogger("server")
 router = APIRouter(tags=["translate"])
 
 FORMAT_NAMES = {"jpeg": "JPEG", "jpg": "JPEG", "png": "PNG", "webp": "WEBP", "tiff": "TIFF", "tif": "TIFF", "bmp": "BMP"}
 MEDIA_TYPES = {media_type for _, media_type in FORMATS.values()}
+PART = 256 * 2**10
+"""Bytes of an answer that are handed over at a time."""
 SMALL = 512 * 512
 """Pixels up to which pictures go through the network side by side."""
 PICTURE: dict[str, Any] = {"type": "string", "format": "binary"}
@@ -98,6 +104,38 @@ class Timing(dict[str, float]):
         return ", ".join(f"{stage};dur={1000 * seconds:.2f}" for stage, seconds in stages.items())
 
 
+async def _place(request: Request, options: Annotated[Options, Query()]) -> AsyncIterator[Place]:
+    """Held until the answer is out: it takes memory for as long as the client takes to read it."""
+    engine: Engine = request.app.state.engine
+    _refuse_repetition(request)
+    name = options.model or request.app.state.settings.model
+    engine.shelf.find(name)  # unknown names end here, before the upload
+    request.state.model = name
+    with engine.place() as place:
+        yield place
+
+
+class Parts(Response):
+    """An answer that is handed over part by part, each when the client has taken the one before, all in `seconds`."""
+
+    def __init__(self, content: bytes, seconds: float, media_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(content, media_type=media_type, headers=headers)
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        body, sent = memoryview(self.body), 0
+        try:
+            async with asyncio.timeout(self._seconds):
+                while sent < len(body):
+                    await send({"type": "http.response.body", "body": body[sent : sent + PART], "more_body": True})
+                    sent += PART
+        except TimeoutError:
+            log.warning("The client did not take its answer within %g seconds", self._seconds)
+            return  # the connection ends, so that nobody takes this for the whole
+        await send({"type": "http.response.body", "body": b""})
+
+
 @router.post(
     "/translate",
     summary="Translate a picture",
@@ -109,26 +147,22 @@ class Timing(dict[str, float]):
         **described(ERRORS),
     },
 )
-async def translate(request: Request, options: Annotated[Options, Query()]) -> Response:
+async def translate(request: Request, options: Annotated[Options, Query()], place: Annotated[Place, Depends(_place)]) -> Response:
     engine: Engine = request.app.state.engine
     metrics: Metrics = request.app.state.metrics
     settings: Settings = request.app.state.settings
-    _refuse_repetition(request)
-    name = options.model or settings.model
-    engine.shelf.find(name)  # unknown names end here, before the upload
-    request.state.model = name
     timing = Timing()
     request.state.stages = timing.stages
+    name: str = request.state.model
     try:
-        with engine.place() as place:
-            with timing.measure("read"):
-                upload = await read_upload(request, settings.max_bytes, settings.upload_timeout)
-            job = Job(engine, place, name, upload, options, request.headers.get("if-none-match", ""), timing)
-            try:
-                response = await place.run(job.work, settings.timeout, _gone(request))
-            finally:
-                # Had it no worker, it has waited until now; else what is left is the way back from the worker
-                timing.ended("answer" if "queue" in timing else "queue")
+        with timing.measure("read"):
+            upload = await read_upload(request, settings.max_bytes, settings.upload_timeout)
+        job = Job(engine, place, name, upload, options, request.headers.get("if-none-match", ""), timing)
+        try:
+            response = await place.run(job.work, settings.timeout, _gone(request))
+        finally:
+            # Had it no worker, it has waited until now; else what is left is the way back from the worker
+            timing.ended("answer" if "queue" in timing else "queue")
     finally:
         if "queue" in timing:
             metrics.queue_wait.observe(timing["queue"])
@@ -191,7 +225,7 @@ class Job:
         headers["Content-Disposition"] = _disposition(f"{self.upload.stem}-{self.name}{suffixes[0]}")
         if picture.warnings:
             headers["X-Translate-Warning"] = quote("; ".join(picture.warnings), safe=" ,;:()'/")
-        return Response(content, media_type=media_type, headers=headers)
+        return Parts(content, self.engine.settings.timeout, media_type, headers)
 
     def _translated(self, picture: Picture, loaded: Loaded, seed: int | None) -> Picture:
         small = picture.width * picture.height <= SMALL
@@ -204,7 +238,8 @@ class Job:
 
     def _etag(self, loaded: Loaded, seed: int | None) -> str:
         """The hash of all that the answer follows from."""
-        told = (__version__, loaded.digest, self.options.format, self.options.quality, self.options.amount, seed)
+        format = self.options.format and FORMAT_NAMES[self.options.format]
+        told = (__version__, loaded.digest, format, self.options.quality, self.options.amount, seed)
         return f'"{hashlib.sha256(repr(told).encode() + hashlib.sha256(self.upload.content).digest()).hexdigest()[:32]}"'
 
 

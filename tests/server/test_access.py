@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
@@ -171,8 +172,9 @@ def test_keys_are_rotated_by_their_file(serve: Serve, keys: Path) -> None:
 
     write(f"{ONE}-new\n{OTHER}\n")
     assert [post(client, **bearer(key)) for key in (ONE, f"{ONE}-new", OTHER)] == [401, 200, 200]
-    write("short\n")  # a mistake: those from before stay
-    assert post(client, **bearer(OTHER)) == 200
+    for mistake in ("short\n", "", "\n \n"):  # those from before stay
+        write(mistake)
+        assert post(client, **bearer(OTHER)) == 200
     keys.unlink()
     assert post(client, **bearer(OTHER)) == 200
     write("# nobody\n")
@@ -204,6 +206,21 @@ def test_rate_of_each_key(serve: Serve, keys: Path) -> None:
 def test_rate_of_each_address(serve: Serve) -> None:
     client = serve(rate="1 per hour")
     assert [post(client) for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("203.0.113.3", "203.0.113.4", False),
+        ("::ffff:203.0.113.3", "::ffff:203.0.113.4", False),
+        ("::ffff:203.0.113.3", "203.0.113.3", True),
+        ("2001:db8::1", "2001:db8::2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+    ],
+)
+def test_whose_rate_it_is(one: str, other: str, together: bool) -> None:
+    one, other = (access._network(Request({"type": "http", "client": (each, 1)})) for each in (one, other))
+    assert (one == other) is together
 
 
 def test_what_is_no_rate() -> None:

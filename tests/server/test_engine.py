@@ -169,6 +169,18 @@ def test_model_is_loaded_once(weights: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len({id(model) for model in models}) == 1
 
 
+def test_files_that_have_no_name_to_ask_for_are_told_once(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("Old Photos.onnx", "ü.onnx"):
+        (weights / name).write_bytes((weights / "restore.onnx").read_bytes())
+    engine = Engine(Settings(weights=(weights,), threads=1))
+    engine.load()
+    engine.load()
+    told = [record.getMessage() for record in caplog.records if "not served" in record.getMessage()]
+    assert len(told) == 2
+    assert all(any(name in line for line in told) for name in ("Old Photos.onnx", "ü.onnx"))
+    assert engine.ready
+
+
 async def call(app: Any, messages: list[dict[str, Any]], *, then_hang: bool = False, path: str = "/translate") -> list[int]:
     """One request, message by message, as a server hands it on. Returns the statuses answered."""
     statuses: list[int] = []

@@ -24,6 +24,7 @@ def test_what_the_client_has_is_not_made_again(client: TestClient, monkeypatch: 
     others = [ask(query) for query in ("format=jpeg", "format=jpeg&quality=50", "amount=0.5", "model=double")]
     others.append(ask(content=encoded(pixels(9, 9))))
     assert len({etag, *(other.headers["etag"] for other in others)}) == 6
+    assert ask("format=jpg").headers["etag"] == ask("format=jpeg").headers["etag"]
     assert ask("amount=0.5", **{"If-None-Match": etag}).status_code == 200
 
 

@@ -1,15 +1,18 @@
 """What strangers send: pictures made to crash, to hang or to fill the memory, and requests made from the description itself."""
 
+import asyncio
 import gc
 import io
 import random
 import struct
 import threading
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import schemathesis
@@ -20,6 +23,8 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
+from server.app import create_app
+from server.settings import Settings
 from tests.server.conftest import Serve, encoded, pixels
 from tests.server.test_translate import png_header
 
@@ -162,6 +167,54 @@ def test_nothing_that_is_refused_stays_in_memory(serve: Serve) -> None:
     send(12)
     assert threading.active_count() <= threads + 2
     assert resident() - before < 30_000_000  # of 70 MB sent
+
+
+@pytest.mark.parametrize("form", [False, True])
+@pytest.mark.parametrize("status", [415, 422, 413, 400])
+def test_what_is_refused_is_let_go_without_looking_for_circles(weights: Path, status: int, form: bool) -> None:
+    """The collector comes seldom where objects are few and large."""
+    size, small = 2_500_000, encoded(np.zeros((20, 20, 3), np.uint8))
+    content, query = {
+        415: (b"no picture", ""),
+        422: (small[:60], ""),
+        413: (encoded(np.zeros((200, 200, 3), np.uint8)), ""),
+        400: (small, "model=double&amount=0.5"),
+    }[status]
+    told: dict[str, Any] = {"files": {"file": content.ljust(size, b"\0")}} if form else {"content": content.ljust(size, b"\0")}
+    request = httpx.Request("POST", f"http://localhost/translate?{query}", **told)
+    whole, headers = request.read(), [(name.lower(), value) for name, value in request.headers.raw]
+
+    async def send(app: Any) -> int:
+        parts, answered = [whole[at : at + 2**16] for at in range(0, len(whole), 2**16)], []
+
+        async def receive() -> dict[str, Any]:
+            if parts:
+                return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+            await asyncio.sleep(60)
+            raise AssertionError
+
+        async def note(message: dict[str, Any]) -> None:
+            answered.append(message.get("status"))
+
+        scope = {"type": "http", "method": "POST", "path": "/translate", "query_string": query.encode(), "scheme": "http"}
+        await app(scope | {"http_version": "1.1", "headers": headers}, receive, note)
+        return answered[0]
+
+    app = create_app(Settings(weights=(weights,), threads=1, max_bytes=3_000_000, max_pixels=10_000))
+    loop = asyncio.new_event_loop()
+    try:
+        assert loop.run_until_complete(send(app)) == status
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        assert [loop.run_until_complete(send(app)) for _ in range(4)] == [status] * 4
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+        loop.close()
+        app.state.engine.close()
+    assert left < size, f"{left / size:.1f} of 4 uploads are still there"
 
 
 def test_the_description_is_kept(serve: Serve) -> None:

@@ -40,7 +40,11 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "70000"), ("QUEUE", "-1"), ("WORKERS", "0"), ("DEVICE", "tpu"), ("TIMEOUT", "0"), ("MAX_BYTES", "many")],
+    [
+        *(("PORT", "70000"), ("QUEUE", "-1"), ("WORKERS", "0"), ("DEVICE", "tpu"), ("TIMEOUT", "0"), ("MAX_BYTES", "many")),
+        *(("TIMEOUT", "inf"), ("UPLOAD_TIMEOUT", "nan"), ("RATE", "0/minute")),
+        *(("HOSTS", "http://a.example"), ("HOSTS", "a.example:80")),
+    ],
 )
 def test_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"TRANSLATE_{name}", value)

@@ -12,7 +12,7 @@ import typer
 import uvicorn
 from pydantic import ValidationError
 
-from server import logs
+from server import connections, logs
 from server.app import create_app
 from server.engine import Engine
 from server.settings import PREFIX, Settings, describe
@@ -68,13 +68,16 @@ def serve(
         application = create_app(settings, engine)
     except (ImportError, ValueError) as error:
         _fail(_reason(error))
+    connections.Connection.most = connections.most()
     config = uvicorn.Config(
         application,
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=math.ceil(settings.timeout),
+        http=connections.Connection,
+        backlog=connections.ACCEPTED,
+        timeout_graceful_shutdown=math.ceil(settings.upload_timeout + settings.timeout),
     )
     _Server(config).run(sockets=[listener])
 
@@ -95,7 +98,9 @@ def _reason(error: Exception) -> str:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        both = host == "::" and socket.has_dualstack_ipv6()
+        listener = socket.create_server((host, port), family=family, backlog=connections.ACCEPTED, dualstack_ipv6=both)
     except OSError as error:
         _fail(f"Cannot listen on {host} port {port}: {error.strerror or error}. Choose another with --port or --host.")
     if hasattr(socket, "TCP_USER_TIMEOUT"):

@@ -71,9 +71,15 @@ class Store:
         digest(path)
         return Model.open(path, device=device, threads=threads)
 
+    def misnamed(self) -> list[Path]:
+        """Files that are no translators of any name, because theirs has letters or signs that no name has."""
+        return [path for path in self._found() if not NAME.fullmatch(path.stem)]
+
     def _files(self) -> dict[str, Path]:
-        found = [path for folder in self.folders if folder.is_dir() for path in sorted(folder.glob("*.onnx"))]
-        return {path.stem: path for path in reversed(found) if NAME.fullmatch(path.stem) and path.is_file()}
+        return {path.stem: path for path in reversed(self._found()) if NAME.fullmatch(path.stem) and path.is_file()}
+
+    def _found(self) -> list[Path]:
+        return [path for folder in self.folders if folder.is_dir() for path in sorted(folder.glob("*.onnx"))]
 
     def _known(self, name: str, files: dict[str, Path]) -> str:
         if not files:
