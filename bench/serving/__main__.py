@@ -7,7 +7,9 @@ and a ResNet-9, both untrained.
 """
 
 import platform
+import signal
 import statistics
+import sys
 import tempfile
 from contextlib import AbstractContextManager, ExitStack
 from enum import StrEnum
@@ -166,4 +168,6 @@ def _soak(model: Path, folder: Path, count: int) -> None:
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does: the servers that were started end as well
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     typer.run(main)
