@@ -19,6 +19,7 @@ from translate.runtime.sessions import Session, refuse_two_runtimes, start
 from translate.runtime.statistics import Feeds, Floats, Statistics, to_floats
 from translate.runtime.threads import usable_cpus
 from translate.runtime.tiles import Grid, Pixels, Span, side_beside
+from translate.runtime.together import MOST, Together
 
 __all__ = ["WHOLE_LIMIT", "Model", "draw_seed", "read_card"]
 
@@ -46,14 +47,17 @@ class Model:
 
         `device` is `cpu`, `cuda` or `cuda:<index>`, or, for the processor by OpenVINO, `openvino` or `openvino-bf16`. `threads`
         is the number of CPU threads that work on one tile, by default all that this process may use; so many tiles are worked on
-        at once as there are CPUs for. Raises `InvalidModel` if the file is no translator, and `DeviceUnavailable` if the device
-        is not to be had: a model never runs elsewhere than it was told.
+        at once as there are CPUs for. On CUDA, tiles of one shape that come at the same moment go through as a batch. Raises
+        `InvalidModel` if the file is no translator, and `DeviceUnavailable` if the device is not to be had: a model never runs
+        elsewhere than it was told.
         """
         refuse_two_runtimes()
         cpus = usable_cpus()
         threads = threads or cpus
         at_once = max(1, cpus // threads)
         opened = start(Path(path), device, threads, at_once)
+        if device.startswith("cuda"):
+            opened, at_once = Together(opened), MOST
         contents = read_metadata(Path(path))
         card = Card.from_metadata(contents, str(path))
         _check_signature(opened, card, str(path))
