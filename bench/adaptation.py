@@ -3,7 +3,8 @@
 CyCADA's protocol (Hoffman et al. 2018, section 4.1): a classifier learns from *translated* source digits, with the source's
 labels, and is tested on the target's own test set. Neither the translators nor the classifier see a label of the target.
 Beside it stand a classifier that learned from the source as it is, one that learned from the target, and how the latter reads
-translated digits. Runs are kept below `--work`, so that a bench that was stopped goes on where it stood.
+translated digits. Runs are kept below `--work`, so that a bench that was stopped goes on where it stood; and there lie, for
+`translate-eval --classifier`, those that learned from a target, and the test digits of each, sorted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from bench.gan.runs import spread, table
+from bench.reader import SIZE, Reader
 from bench.resumed import begun
 from translate.cli.export import export_run
 from translate.data.generative import Pictures, mnist
@@ -28,9 +30,7 @@ from translate.runtime.card import Card
 from translate.runtime.threads import usable_cpus
 from translate.training.environment import processor
 from translate.training.run import train
-from translate.training.samples import DigitClassifier
 
-SIZE = 32
 PAPER = {"MNIST → USPS": (0.822, 0.956), "USPS → MNIST": (0.696, 0.964)}
 """CyCADA's table 1: from the source as it is, and with its pixel-level translation."""
 
@@ -56,9 +56,13 @@ def main(
     _write_pictures(work / "pictures", [files["MNIST"]["train"][0], files["USPS"]["train"][0]])
     houses = {name: House(*(_enlarged(*parts[split]) for split in ("train", "test"))) for name, parts in files.items()}
 
+    _write_tests(work / "test", files)
+
     @cache  # wanted after the first run alone, so that one that was stopped goes on at once
-    def reader(name: str) -> DigitClassifier:
-        return DigitClassifier.trained(houses[name].learned)
+    def reader(name: str) -> Reader:
+        trained = Reader.trained(houses[name].learned)
+        trained.write(work / f"{name}.onnx")
+        return trained
 
     ways = {"MNIST → USPS": ("MNIST", "USPS"), "USPS → MNIST": ("USPS", "MNIST")}
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}
@@ -72,23 +76,19 @@ def main(
                 print(f"<!-- {path.parent.name}, {way}: {scores[0]:.4f}, {scores[1]:.4f} -->", flush=True)
     for way, (source, target) in ways.items():
         rows: list[Sequence[object]] = [
-            ("the source as it is", _read(reader(source), houses[target].test), "", PAPER[way][0]),
+            ("the source as it is", reader(source).accuracy(houses[target].test), "", PAPER[way][0]),
             *((recipe, *map(spread, zip(*scores[way], strict=True)), PAPER[way][1]) for recipe, scores in found.items()),
-            ("the target itself", _read(reader(target), houses[target].test), "", ""),
+            ("the target itself", reader(target).accuracy(houses[target].test), "", ""),
         ]
         head = (f"{way}: learned from", "accuracy on the target", "translated digits, read by the target's", "CyCADA's")
         table(f"{way}, median of {seeds} seeds (least–most)", head, rows)
 
 
-def _scores(path: Path, source: House, target: House, reader: DigitClassifier) -> tuple[float, float]:
+def _scores(path: Path, source: House, target: House, reader: Reader) -> tuple[float, float]:
     """Accuracy on the target's test set of who learned from translated digits; and of the target's reader on such digits."""
     learned = Pictures(_translated(path, source.learned.pictures), source.learned.classes)
     test = Pictures(_translated(path, source.test.pictures), source.test.classes)
-    return _read(DigitClassifier.trained(learned), target.test), _read(reader, test)
-
-
-def _read(reader: DigitClassifier, digits: Pictures) -> float:
-    return float((reader.probabilities(digits.pictures).argmax(dim=1) == digits.classes).float().mean())
+    return Reader.trained(learned).accuracy(target.test), reader.accuracy(test)
 
 
 def _trained(recipe: str, seed: int, settings: list[str], work: Path) -> tuple[Path, Path]:
@@ -130,10 +130,23 @@ def _write_pictures(folder: Path, sides: Sequence[NDArray[np.uint8]]) -> None:
     """Digits without their classes, as anybody's two folders: trainA and trainB."""
     for name, pictures in zip(("trainA", "trainB"), sides, strict=True):
         place = folder / name
-        if (place / f"{len(pictures) - 1:05d}.png").is_file():
+        if (place / f"{name[-1]}{len(pictures) - 1:05d}.png").is_file():
             continue
         place.mkdir(parents=True, exist_ok=True)
         for number, picture in enumerate(pictures):
+            # Names of one side are none of the other, where equal names would be pairs
+            Image.fromarray(picture).save(place / f"{name[-1]}{number:05d}.png")
+
+
+def _write_tests(folder: Path, files: Mapping[str, "Files"]) -> None:
+    """Of each house, in a folder for each class."""
+    for name, parts in files.items():
+        pictures, classes = parts["test"]
+        if (folder / name / str(classes[-1]) / f"{len(pictures) - 1:05d}.png").is_file():
+            continue
+        for number, (picture, label) in enumerate(zip(pictures, classes, strict=True)):
+            place = folder / name / str(label)
+            place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(place / f"{number:05d}.png")
 
 

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench import adaptation
+from bench.reader import Reader
 from tests.conftest import MakeModel
 from tests.small_training import TINY
 from tests.tiny_models import build
 from translate.data.generative import Pictures
+from translate.metrics.networks import Exported
 from translate.runtime.model import Model
 from translate.runtime.picture import Picture
-from translate.training.samples import DigitClassifier
 
 SETTINGS = [
     *TINY, "steps=2", "checkpoint_every=2", "validate_every=2", "batch=2", "data.size=32", "data.load=32", "data.holdout=0.1",
@@ -69,8 +70,8 @@ def test_both_ways_are_measured_and_a_finished_run_is_not_exported_again(
         for name, kind in (("digits-cyclegan", "identity"), ("digits-cyclegan-back", "noisy")):
             (run / f"{name}.onnx").write_bytes(build(kind, name=name))
 
-    trained = DigitClassifier.trained
-    monkeypatch.setattr(DigitClassifier, "trained", lambda data: trained(data, steps=150, batch=16))
+    trained = Reader.trained
+    monkeypatch.setattr(Reader, "trained", lambda data: trained(data, steps=80, batch=16))
     monkeypatch.setattr(adaptation, "export_run", export_run)
     work = tmp_path / "work"
     adaptation.main(*digits, ["digits-cyclegan"], 1, SETTINGS, work)
@@ -80,7 +81,7 @@ def test_both_ways_are_measured_and_a_finished_run_is_not_exported_again(
         assert float(rows["the target itself"]) == 1  # a reader of the target, trained on its labels, knows marks
         assert rows["digits-cyclegan"] == "1.000"  # and so does one who learned from the source's, which are the same
     # Pictures lie there as anybody's do, without their classes
-    kept = np.array(Image.open(work / "pictures" / "trainB" / "00013.png"))
+    kept = np.array(Image.open(work / "pictures" / "trainB" / "B00013.png"))
     np.testing.assert_array_equal(kept, marks(16, np.array([3]))[0])
     assert len(list((work / "pictures" / "trainA").iterdir())) == 20
     adaptation.main(*digits, ["digits-cyclegan"], 1, SETTINGS, work)
@@ -114,12 +115,28 @@ def test_a_translator_is_judged_by_who_learns_from_it(monkeypatch: pytest.Monkey
     upright = adaptation._enlarged(marks(32, classes), classes)
     turned = Pictures(upright.pictures.flip(2), upright.classes)
     source, flipped = adaptation.House(upright, upright), adaptation.House(turned, turned)
-    trained = DigitClassifier.trained
-    monkeypatch.setattr(DigitClassifier, "trained", lambda data: trained(data, steps=150, batch=30))
-    reader = DigitClassifier.trained(turned)
+    trained = Reader.trained
+    monkeypatch.setattr(Reader, "trained", lambda data: trained(data, steps=80, batch=30))
+    reader = Reader.trained(turned)
     for way, least, most in ((lambda path, x: x.flip(2), 1, 1), (lambda path, x: x, 0, 0.5)):
         monkeypatch.setattr(adaptation, "_translated", way)
         assert all(least <= score <= most for score in adaptation._scores(tmp_path, source, flipped, reader))
+
+
+def test_a_written_reader_reads_alike(tmp_path: Path, digits: tuple[Path, Path]) -> None:
+    """By `translate-eval`, which gives a classifier pictures of three channels, in their own size."""
+    classes = np.arange(20) % 10
+    learned = adaptation._enlarged(marks(28, classes), classes)
+    reader = Reader.trained(learned, steps=60, batch=16)
+    assert reader.accuracy(learned) == 1
+    reader.write(tmp_path / "readers" / "marks.onnx")
+    adaptation._write_tests(tmp_path / "test", {"MNIST": adaptation._mnist_files(digits[0])})
+    pictures = sorted((tmp_path / "test" / "MNIST").glob("*/*.png"))
+    assert len(pictures) == 20
+    told = Exported(tmp_path / "readers" / "marks.onnx")
+    for path in pictures:
+        picture = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)[None] / 255
+        assert int(told(picture).argmax()) == int(path.parent.name)
 
 
 def test_usps_that_is_not_there_is_told(tmp_path: Path) -> None:
