@@ -58,7 +58,13 @@ class Reader(nn.Module):
         dynamic = {"image": {0: torch.export.Dim.DYNAMIC}}
         image = torch.zeros(2, self.size, self.size, 3)
         torch.onnx.export(
-            _OfColours(self), (image,), path, input_names=["image"], dynamic_shapes=dynamic, dynamo=True, verbose=False
+            _OfColours(self).eval(),
+            (image,),
+            path,
+            input_names=["image"],
+            dynamic_shapes=dynamic,
+            dynamo=True,
+            external_data=False,
         )
 
 

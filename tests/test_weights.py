@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from skimage import data
+from sklearn.datasets import load_digits
 
 import translate
 from translate.data.damage import gaussian_noise
@@ -95,3 +96,34 @@ def test_labels_of_a_facade_become_a_picture_of_one() -> None:
         assert edges[windows].mean() > 1.3 * edges[wall].mean()  # windows have frames and panes
         assert np.ptp(built[wall].mean(axis=0)) < 40  # and stone is no colour of the labels
     assert translator(Image.fromarray(facade()[:200, :171]), seed=1).size == (171, 200)
+
+
+@pytest.mark.parametrize(("name", "grows"), [("mnist-to-usps", True), ("usps-to-mnist", False)])
+def test_digits_take_the_size_of_the_other_hand(name: str, grows: bool) -> None:
+    """MNIST leaves a border around its digits, USPS none."""
+    translator, share = translate.load(name), []
+    for digit in load_digits().images[:40]:
+        inner = 20 if grows else 32
+        drawn = Image.fromarray((digit * 255 / 16).astype(np.uint8)).resize((inner, inner), Image.Resampling.BICUBIC)
+        picture = Image.new("L", (32, 32))
+        picture.paste(drawn, ((32 - inner) // 2,) * 2)
+        source, fake = (np.asarray(each.convert("L")) > 100 for each in (picture, translator(picture)))
+        share.append(np.ptp(np.nonzero(fake)[0]) / np.ptp(np.nonzero(source)[0]))
+    middle = float(np.median(share))
+    assert middle > 1.15 if grows else middle < 0.95
+
+
+@pytest.mark.parametrize(("name", "petals", "becomes"), [
+    ("daisy-to-sunflower", (240, 240, 240), "yellow"), ("sunflower-to-daisy", (240, 190, 20), "white"),
+])  # fmt: skip
+def test_petals_change_their_colour(name: str, petals: tuple[int, int, int], becomes: str) -> None:
+    flower = Image.new("RGB", (128, 128), (40, 80, 30))
+    draw = ImageDraw.Draw(flower)
+    for turn in range(0, 360, 24):
+        tip = np.array([64, 64]) + 40 * np.array([np.cos(np.radians(turn)), np.sin(np.radians(turn))])
+        draw.line([(64, 64), tuple(tip)], petals, 12)
+    where = (np.asarray(flower) == petals).all(axis=2)
+    draw.ellipse([52, 52, 76, 76], (190, 140, 30))
+    where[50:78, 50:78] = False
+    red, _, blue = np.asarray(translate.load(name)(flower)).astype(float)[where].mean(axis=0)
+    assert red - blue > 60 if becomes == "yellow" else abs(red - blue) < 45
