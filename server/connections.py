@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 import uuid
 
@@ -46,6 +47,8 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # asyncio sets it only where a socket says that it is TCP's; without, a small answer waits for the client's delayed ACK
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._since = time.monotonic()
         self._watch()
         if len(self.connections) > self.most:

@@ -127,13 +127,13 @@ class Parts(Response):
         body, sent = memoryview(self.body), 0
         try:
             async with asyncio.timeout(self._seconds):
-                while sent < len(body):
+                while len(body) - sent > PART:
                     await send({"type": "http.response.body", "body": body[sent : sent + PART], "more_body": True})
                     sent += PART
         except TimeoutError:
             log.warning("The client did not take its answer within %g seconds", self._seconds)
             return  # the connection ends, so that nobody takes this for the whole
-        await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": body[sent:]})
 
 
 @router.post(
