@@ -9,7 +9,7 @@ import uuid
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from server.layers import SECURITY
+from server.layers import SECURITY_HEADERS
 from server.problems import answer
 
 log = logging.getLogger("server")
@@ -77,8 +77,7 @@ class Connection(H11Protocol):
             return
         identity = uuid.uuid4().hex
         told = answer(400, "This is not a request that an HTTP server can read.")
-        security = [(name.lower().encode(), value.encode()) for name, value in SECURITY.items()]
-        headers = [*told.raw_headers, *security, (b"x-request-id", identity.encode()), (b"connection", b"close")]
+        headers = [*told.raw_headers, *SECURITY_HEADERS, (b"x-request-id", identity.encode()), (b"connection", b"close")]
         for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=bytes(told.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()

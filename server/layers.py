@@ -32,6 +32,8 @@ SECURITY = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+SECURITY_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY.items()]
+"""As ASGI and h11 take them."""
 
 
 class Identified:
@@ -84,12 +86,11 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp):
         self.app = app
-        self._headers = [(name.lower().encode(), value.encode()) for name, value in SECURITY.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *self._headers]
+                message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS]
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
