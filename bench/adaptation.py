@@ -54,9 +54,8 @@ def main(
     print(f"Machine: {processor()}, {usable_cpus()} CPUs, torch {torch.__version__}.\n")
     files = {"MNIST": _mnist_files(mnist_folder), "USPS": _usps_files(usps_folder)}
     _write_pictures(work / "pictures", [files["MNIST"]["train"][0], files["USPS"]["train"][0]])
-    houses = {name: House(*(_enlarged(*parts[split]) for split in ("train", "test"))) for name, parts in files.items()}
-
     _write_tests(work / "test", files)
+    houses = {name: House(*(_enlarged(*parts[split]) for split in ("train", "test"))) for name, parts in files.items()}
 
     @cache  # wanted after the first run alone, so that one that was stopped goes on at once
     def reader(name: str) -> Reader:

@@ -11,7 +11,6 @@ from translate.data.generative import Pictures
 from translate.training.samples import seeded
 
 SIZE = 32
-STEPS = 1500
 
 
 class Reader(nn.Module):
@@ -27,7 +26,7 @@ class Reader(nn.Module):
         self.body = nn.Sequential(*layers, *hidden, nn.Linear(128, classes))
 
     @classmethod
-    def trained(cls, data: Pictures, steps: int = STEPS, batch: int = 128) -> Self:
+    def trained(cls, data: Pictures, steps: int = 1500, batch: int = 128) -> Self:
         """The same weights each time; nobody else's random numbers are disturbed."""
         with seeded(0), torch.enable_grad():
             _, channels, _, size = data.pictures.shape
