@@ -6,7 +6,6 @@ process of its own on the same CPUs, so what it takes is missing from the server
 and a ResNet-9, both untrained.
 """
 
-import platform
 import signal
 import statistics
 import sys
@@ -25,6 +24,7 @@ from bench.serving import systems
 from bench.serving.systems import Bare, Load, Server
 from bench.tiling import untrained
 from translate.runtime.threads import usable_cpus
+from translate.training.environment import processor
 
 STAGES = ("read", "queue", "model", "decode", "infer", "encode", "answer")
 
@@ -45,7 +45,7 @@ def main(
     soak: Annotated[int, typer.Option(help="Requests of mixed sizes while memory is watched; 0: none")] = 10_000,
 ) -> None:
     """Print ratios, p50 and p99, the stages' shares, the start and memory."""
-    print(f"{platform.processor() or platform.machine()}, {usable_cpus()} CPUs. Medians of {turns} turns.\n")
+    print(f"{processor()}, {usable_cpus()} CPUs. Medians of {turns} turns.\n")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         models = model or [light(folder / "light.onnx"), untrained(folder / "resnet9.onnx", 64)]

@@ -99,5 +99,5 @@ def validation(
     def seen(x: View, y: View) -> Paired:
         return as_pair(*(middle(scaled(read(*side), size), size) for side in zip((x, y), channels, strict=True)))
 
-    known = [seen(*pair) for pair in domains.pairs[:: max(1, len(domains.pairs) // limit)][:limit]]
+    known = [seen(*pair) for pair in spread(domains.pairs, limit)]
     return known, [seen(x, y) for x, y in zip(*(spread(side, limit) for side in domains.held), strict=False)]

@@ -56,7 +56,7 @@ class DualGAN(nn.Module):
         if any(D.objective.metric or D.matching for D in (D_A, D_B)):
             raise ValueError("dualgan: a fake has no real partner, as loss-sensitive and feature-matching need it")
         if not all(getattr(G, "noise", None) for G in (G_A, G_B)):
-            raise ValueError("dualgan: its generators take noise: choose unet with dropout > 0; without noise, that is cyclegan")
+            raise ValueError("dualgan: its generators take noise: a unet or resnet with dropout > 0; without it, take cyclegan")
         self.G_A, self.G_B, self.D_A, self.D_B = G_A, G_B, D_A, D_B
         self.reconstruction_u, self.reconstruction_v = reconstruction_u, reconstruction_v
 
