@@ -2,9 +2,10 @@
 
 CyCADA's protocol (Hoffman et al. 2018, section 4.1): a classifier learns from *translated* source digits, with the source's
 labels, and is tested on the target's own test set. Neither the translators nor the classifier see a label of the target.
-Beside it stand a classifier that learned from the source as it is, one that learned from the target, and how the latter reads
-translated digits. Runs are kept below `--work`, so that a bench that was stopped goes on where it stood; and there lie, for
-`translate-eval --classifier`, those that learned from a target, and the test digits of each, sorted.
+Beside it stand a classifier that learned from the source as it is, one that learned from the target, how the latter reads
+translated digits, and how many classes it mostly reads as themselves: a translator without labels may exchange some. Runs are kept
+below `--work`, so that a bench that was stopped goes on where it stood; and there lie, for `translate-eval --classifier`, those
+that learned from a target, and the test digits of each, sorted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,17 @@ class House(NamedTuple):
     test: Pictures
 
 
+class Scores(NamedTuple):
+    """Of one translator."""
+
+    learned: float
+    """Accuracy on the target's test set of who learned from translated digits."""
+    read: float
+    """That of who learned from the target, on translated test digits."""
+    kept: int
+    """Classes whose translated test digits the latter mostly reads as themselves."""
+
+
 def main(
     mnist_folder: Annotated[Path, typer.Option("--mnist", help="Folder with MNIST's four files")],
     usps_folder: Annotated[Path, typer.Option("--usps", help="Folder with zip.train.gz and zip.test.gz")],
@@ -64,7 +76,7 @@ def main(
         return trained
 
     ways = {"MNIST → USPS": ("MNIST", "USPS"), "USPS → MNIST": ("USPS", "MNIST")}
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    found: dict[str, dict[str, list[Scores]]] = {}
     for recipe in recipes or ["digits-cyclegan"]:
         found[recipe] = {way: [] for way in ways}
         for seed in range(1, seeds + 1):
@@ -72,22 +84,28 @@ def main(
             for (way, (source, target)), path in zip(ways.items(), exported, strict=True):
                 scores = _scores(path, houses[source], houses[target], reader(target))
                 found[recipe][way].append(scores)
-                print(f"<!-- {path.parent.name}, {way}: {scores[0]:.4f}, {scores[1]:.4f} -->", flush=True)
+                print(f"<!-- {path.parent.name}, {way}: {scores.learned:.4f}, {scores.read:.4f}, {scores.kept} -->", flush=True)
     for way, (source, target) in ways.items():
         rows: list[Sequence[object]] = [
-            ("the source as it is", reader(source).accuracy(houses[target].test), "", PAPER[way][0]),
-            *((recipe, *map(spread, zip(*scores[way], strict=True)), PAPER[way][1]) for recipe, scores in found.items()),
-            ("the target itself", reader(target).accuracy(houses[target].test), "", ""),
+            ("the source as it is", reader(source).accuracy(houses[target].test), "", "", PAPER[way][0]),
+            *((recipe, *_told(scores[way]), PAPER[way][1]) for recipe, scores in found.items()),
+            ("the target itself", reader(target).accuracy(houses[target].test), "", "", ""),
         ]
-        head = (f"{way}: learned from", "accuracy on the target", "translated digits, read by the target's", "CyCADA's")
+        read = "translated digits, read by the target's"
+        head = (f"{way}: learned from", "accuracy on the target", read, "classes kept, seed by seed", "CyCADA's")
         table(f"{way}, median of {seeds} seeds (least–most)", head, rows)
 
 
-def _scores(path: Path, source: House, target: House, reader: Reader) -> tuple[float, float]:
-    """Accuracy on the target's test set of who learned from translated digits; and of the target's reader on such digits."""
+def _scores(path: Path, source: House, target: House, reader: Reader) -> Scores:
     learned = Pictures(_translated(path, source.learned.pictures), source.learned.classes)
     test = Pictures(_translated(path, source.test.pictures), source.test.classes)
-    return Reader.trained(learned).accuracy(target.test), reader.accuracy(test)
+    mostly = (int(reader.read(test.pictures[test.classes == label]).mode().values) == label for label in test.classes.unique())
+    return Scores(Reader.trained(learned).accuracy(target.test), reader.accuracy(test), sum(map(bool, mostly)))
+
+
+def _told(scores: Sequence[Scores]) -> tuple[str, str, str]:
+    learned, read, kept = zip(*scores, strict=True)
+    return spread(learned), spread(read), ", ".join(map(str, kept))
 
 
 def _trained(recipe: str, seed: int, settings: list[str], work: Path) -> tuple[Path, Path]:

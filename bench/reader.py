@@ -46,10 +46,13 @@ class Reader(nn.Module):
         return self.body(x)
 
     @torch.no_grad()
+    def read(self, pictures: Tensor) -> Tensor:
+        """The class, `[N]`, that it takes each picture for."""
+        return torch.cat([self(part).argmax(dim=1) for part in pictures.split(500)])
+
     def accuracy(self, data: Pictures) -> float:
         """Share of the pictures whose class it reads."""
-        read = torch.cat([self(part).argmax(dim=1) for part in data.pictures.split(500)])
-        return float((read == data.classes).float().mean())
+        return float((self.read(data.pictures) == data.classes).float().mean())
 
     def write(self, path: Path) -> None:
         """As `.onnx`, which takes `[N, S, S, 3]` in 0..1 and is what `translate-eval --classifier` asks for."""

@@ -80,6 +80,7 @@ def test_both_ways_are_measured_and_a_finished_run_is_not_exported_again(
         rows = dict(re.findall(r"^\| ([^|]+) \| (\S+)", printed[printed.index(f"### {way}") :], re.MULTILINE)[::-1])
         assert float(rows["the target itself"]) == 1  # a reader of the target, trained on its labels, knows marks
         assert rows["digits-cyclegan"] == "1.000"  # and so does one who learned from the source's, which are the same
+        assert re.search(r"^\| digits-cyclegan \|.*\| 10 \| [^|]+ \|$", printed[printed.index(f"### {way}") :], re.MULTILINE)
     # Pictures lie there as anybody's do, without their classes
     kept = np.array(Image.open(work / "pictures" / "trainB" / "B00013.png"))
     np.testing.assert_array_equal(kept, marks(16, np.array([3]))[0])
@@ -120,7 +121,23 @@ def test_a_translator_is_judged_by_who_learns_from_it(monkeypatch: pytest.Monkey
     reader = Reader.trained(turned)
     for way, least, most in ((lambda path, x: x.flip(2), 1, 1), (lambda path, x: x, 0, 0.5)):
         monkeypatch.setattr(adaptation, "_translated", way)
-        assert all(least <= score <= most for score in adaptation._scores(tmp_path, source, flipped, reader))
+        scores = adaptation._scores(tmp_path, source, flipped, reader)
+        assert all(least <= score <= most for score in (scores.learned, scores.read, scores.kept / 10))
+
+
+def test_exchanged_classes_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One that draws threes as fives, fives as threes, and a few sevens as ones keeps eight of ten classes."""
+    classes = np.arange(60) % 10
+    house = adaptation.House(*[adaptation._enlarged(marks(32, classes), classes)] * 2)
+    reader = Reader.trained(house.learned, steps=80, batch=30)
+    assert reader.accuracy(house.test) == 1
+    drawn = torch.from_numpy(classes.copy())
+    drawn[classes == 3], drawn[classes == 5], drawn[7] = 5, 3, 1
+    monkeypatch.setattr(adaptation, "_translated", lambda path, x: x[drawn])
+    monkeypatch.setattr(Reader, "trained", lambda data: reader)
+    scores = adaptation._scores(tmp_path, house, house, reader)
+    assert scores.kept == 8
+    assert abs(scores.read - (60 - 13) / 60) < 1e-6
 
 
 def test_a_written_reader_reads_alike(tmp_path: Path, digits: tuple[Path, Path]) -> None:
