@@ -3,9 +3,9 @@
 CyCADA's protocol (Hoffman et al. 2018, section 4.1): a classifier learns from *translated* source digits, with the source's
 labels, and is tested on the target's own test set. Neither the translators nor the classifier see a label of the target.
 Beside it stand a classifier that learned from the source as it is, one that learned from the target, how the latter reads
-translated digits, and how many classes it mostly reads as themselves: a translator without labels may exchange some. Runs are kept
-below `--work`, so that a bench that was stopped goes on where it stood; and there lie, for `translate-eval --classifier`, those
-that learned from a target, and the test digits of each, sorted.
+translated digits, and how many classes it mostly reads as themselves: a translator without labels may exchange some. Runs are
+kept below `--work`, so that a bench that was stopped goes on where it stood; and there lie, for `translate-eval --classifier`,
+those that learned from a target, and the test digits of each, sorted.
 """
 
 from collections.abc import Mapping, Sequence
