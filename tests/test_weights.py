@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 
 import translate
 from translate.data.damage import gaussian_noise
+from translate.metrics.labels import FACADES
 from translate.modelcard import markdown
 from translate.runtime.model import Model
 
@@ -96,6 +97,21 @@ def test_labels_of_a_facade_become_a_picture_of_one() -> None:
         assert edges[windows].mean() > 1.3 * edges[wall].mean()  # windows have frames and panes
         assert np.ptp(built[wall].mean(axis=0)) < 40  # and stone is no colour of the labels
     assert translator(Image.fromarray(facade()[:200, :171]), seed=1).size == (171, 200)
+
+
+def test_a_photograph_of_a_facade_becomes_labels() -> None:
+    """One that `facades-to-photo` draws: flat colours of the palette, below the cornice mostly those of walls and windows."""
+    photo = translate.load("facades-to-photo")(Image.fromarray(facade()), seed=1).resize((128, 128), Image.Resampling.BICUBIC)
+    translator = translate.load("facades-to-labels")
+    one, again, other = (np.asarray(translator(photo, seed=seed)).astype(np.float32) for seed in (1, 1, 2))
+    assert (one == again).all()
+    assert 4 < np.abs(one - other).mean() < 40
+    away = np.linalg.norm(one[:, :, None] - FACADES.colours, axis=3)
+    drawn = np.linalg.norm(np.asarray(photo)[:, :, None] - FACADES.colours, axis=3)
+    assert np.median(away.min(axis=2)) < 20 < 100 < np.median(drawn.min(axis=2))  # flat colours of labels out of stone
+    named = np.array(FACADES.names)[away.argmin(axis=2)]
+    assert np.isin(named[16:112], ("facade", "window", "sill", "cornice")).mean() > 0.6
+    assert (named[:8] == "molding").mean() > 0.4  # what the labels say of the top
 
 
 @pytest.mark.parametrize(("name", "grows"), [("mnist-to-usps", True), ("usps-to-mnist", False)])
