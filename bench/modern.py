@@ -25,19 +25,31 @@ from translate.training import tasks
 from translate.training.checkpoint import generator_weights
 from translate.training.environment import processor
 from translate.training.evaluate import Paired, translate
+from translate.training.recipe import Recipe
 from translate.training.run import Run, train
 
 MEASURES = ("pixel-accuracy", "class-accuracy", "iou")
-AVERAGED = "ema=0.999"
-SPECTRAL = ("critic.network.norm=none", "critic.constraint.name=spectral-norm")
+AVERAGED = ("ema=0.999",)
+SPECTRAL = ("critic.network.norm=none", "critic.constraint={name='spectral-norm'}")
+NOISE = ("critic.stabilisers=[{name='instance-noise', start=0.2}]",)
+ADAM = [f"optimisers.{player}={{lr=2e-4, betas=[0.5, 0.999], hold=0.5, schedule='linear'}}" for player in ("generator", "critic")]
+SQUARES = ("critic.objective.name=least-squares", "model.reconstruction_u=5", "model.reconstruction_v=5", *SPECTRAL, *ADAM)
+PENALTY = ("critic.network.norm=none", "critic.constraint={name='gradient-penalty', weight=10}", *ADAM)
 CHANGES: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "pix2pix": {"averaged weights": (AVERAGED,), "spectral norm": SPECTRAL},
+    "pix2pix": {"averaged weights": AVERAGED, "spectral norm": SPECTRAL, "instance noise": NOISE},
     "cyclegan": {
-        "averaged weights": (AVERAGED,),
+        "averaged weights": AVERAGED,
         "spectral norm": SPECTRAL,
+        "instance noise": NOISE,
+        "both": (*SPECTRAL, *NOISE),
         "resize-convolution": ("generator.upsample=resize",),
     },
-    "dualgan": {"averaged weights": (AVERAGED,)},
+    "dualgan": {
+        "averaged weights": AVERAGED,
+        "gradient penalty and Adam": PENALTY,
+        "least squares, spectral norm and Adam": SQUARES,
+        "these and instance noise": (*SQUARES, *NOISE),
+    },
 }
 
 
@@ -64,7 +76,7 @@ def main(
         for way, (recipe, changes) in ways.items():
             scores = []
             for seed in range(1, seeds + 1):
-                told = [*small(system, size), f"steps={steps}", f"seed={seed}"]
+                told = [*small(recipe, size), f"steps={steps}", f"seed={seed}"]
                 folder = work / f"{system}-{way.replace(', ', '-').replace(' ', '-')}-{seed}"
                 run = begun(recipe, data, folder, [*told, *changes, *(settings or [])])
                 train(run, lambda *_: None)
@@ -74,10 +86,11 @@ def main(
         table(system, (system, *MEASURES), rows)
 
 
-def small(system: str, size: int) -> list[str]:
-    """What makes a recipe of `system` one of pictures of `size` pixels: a U-Net halves them down to one place, as it does at 256,
-    and critics see 34 pixels, not 70."""
-    depth = f"generator.levels={size.bit_length() - 1}" if system != "cyclegan" else "generator.blocks=6"
+def small(recipe: str, size: int) -> list[str]:
+    """What makes a recipe one of pictures of `size` pixels: a U-Net halves them down to one place, as it does at 256, and critics
+    see 34 pixels, not 70."""
+    unet = Recipe.load(f"{recipe}.toml").generator.name == "unet"
+    depth = f"generator.levels={size.bit_length() - 1}" if unet else "generator.blocks=6"
     widths = ["generator.width=16", "critic.network.width=16", "critic.network.layers=2"]
     return [*widths, depth, f"data.size={size}", f"data.load={size * 9 // 8}", "workers=0"]
 

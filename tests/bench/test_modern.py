@@ -41,13 +41,12 @@ def run(data: Path, work: Path, **options: object) -> None:
 
 
 @pytest.mark.parametrize("system", modern.CHANGES)
-def test_a_change_is_a_setting_of_the_faithful_recipe_and_so_is_the_modern_one(system: str) -> None:
-    faithful, new = (Recipe.load(f"{name}.toml", modern.small(system, 64)) for name in (system, f"{system}-modern"))
+def test_a_change_is_a_setting_of_the_faithful_recipe(system: str) -> None:
+    faithful, new = (Recipe.load(f"{name}.toml", modern.small(name, 64)) for name in (system, f"{system}-modern"))
     assert faithful.ema == 0
     assert new.ema > 0
     for told in modern.CHANGES[system].values():
         assert Recipe.load(f"{system}.toml", [*modern.small(system, 64), *told]) != faithful
-    assert new.generator.arguments.keys() >= faithful.generator.arguments.keys()
 
 
 def test_each_recipe_is_read_on_the_held_out_pairs(facades: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,8 +150,13 @@ class Recipe(Section):
             network,
             _make(OBJECTIVES, self.critic.objective),
             _make(CONSTRAINTS, self.critic.constraint),
-            [_make(STABILISERS, part) for part in self.critic.stabilisers],
+            [self._stabiliser(part) for part in self.critic.stabilisers],
         )
+
+    def _stabiliser(self, part: Part) -> Any:
+        """One that changes over time does so over the whole training, where its part does not say over how many steps."""
+        takes = inspect.signature(STABILISERS[part.name]).parameters
+        return _make(STABILISERS, part, **({"steps": self.steps} if "steps" in takes else {}))
 
     def to_toml(self) -> str:
         """The whole recipe, defaults included, as TOML that `load` reads back to the same recipe."""
