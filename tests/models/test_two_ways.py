@@ -83,16 +83,20 @@ def test_cyclegan_by_hand() -> None:
 
 
 def test_dualgan_by_hand() -> None:
-    model = DualGAN(Noisy(0.3), Noisy(-0.1), wasserstein(1), wasserstein(2), reconstruction_u=100, reconstruction_v=200)
-    data = batch()
+    parts = Noisy(0.3), Noisy(-0.1), wasserstein(1), wasserstein(2)
+    model, data = DualGAN(*parts, reconstruction_u=100, reconstruction_v=200), batch()
     out = model(data)
-    assert numbers(model.losses("generator", data, out)) == {
+    terms = {
         "adversarial_A": -2 * 0.3,  # D_A judges G_A(u)
         "adversarial_B": -0.4,
         "reconstruction_u": 100 * 0.2,
         "reconstruction_v": 200 * 0.2,
     }
+    assert numbers(model.losses("generator", data, out)) == terms
     assert numbers(model.losses("critic", data, out)) == {"critic_A": 2 * 0.3 - 2 * 0.5, "critic_B": 0.4 - 0}
+    kept = DualGAN(*parts, reconstruction_u=100, reconstruction_v=200, identity=5)
+    identity = {"identity_u": 5 * 0.1, "identity_v": 5 * 0.3}  # G_B(u) = −0.1, G_A(v) − v = 0.3
+    assert numbers(kept.losses("generator", data, out)) == terms | identity
 
 
 SYSTEMS = {

@@ -34,6 +34,7 @@ class Out(NamedTuple):
 
 class DualGAN(nn.Module):
     """`reconstruction_u` is λ_U, `reconstruction_v` λ_V (the paper: 100 to 1000; its authors' code: 200, later 20 and 500).
+    `identity` weighs CycleGAN's ‖u − G_B(u, z')‖₁ + ‖v − G_A(v, z)‖₁ (Zhu et al. 2017, section 5.2), which the paper has not.
 
     A generator draws its noise itself where it is given none, so that z differs from step to step, and from G_A(u, z) to
     G_A(G_B(v, z'), z).
@@ -49,16 +50,17 @@ class DualGAN(nn.Module):
         D_A: Adversary,
         reconstruction_u: float = 200,
         reconstruction_v: float = 200,
+        identity: float = 0,
     ) -> None:
         super().__init__()
-        if min(reconstruction_u, reconstruction_v) < 0:
-            raise ValueError(f"dualgan: weights must be ≥ 0: {reconstruction_u=}, {reconstruction_v=}")
+        if min(reconstruction_u, reconstruction_v, identity) < 0:
+            raise ValueError(f"dualgan: weights must be ≥ 0: {reconstruction_u=}, {reconstruction_v=}, {identity=}")
         if any(D.objective.metric or D.matching for D in (D_A, D_B)):
             raise ValueError("dualgan: a fake has no real partner, as loss-sensitive and feature-matching need it")
         if not all(getattr(G, "noise", None) for G in (G_A, G_B)):
             raise ValueError("dualgan: its generators take noise: a unet or resnet with dropout > 0; without it, take cyclegan")
         self.G_A, self.G_B, self.D_A, self.D_B = G_A, G_B, D_A, D_B
-        self.reconstruction_u, self.reconstruction_v = reconstruction_u, reconstruction_v
+        self.reconstruction_u, self.reconstruction_v, self.identity = reconstruction_u, reconstruction_v, identity
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -83,4 +85,7 @@ class DualGAN(nn.Module):
             terms["reconstruction_u"] = self.reconstruction_u * l1_loss(self.G_B(out.fake_v), u)
         if self.reconstruction_v:
             terms["reconstruction_v"] = self.reconstruction_v * l1_loss(self.G_A(out.fake_u), v)
+        if self.identity:
+            terms["identity_u"] = self.identity * l1_loss(self.G_B(u), u)
+            terms["identity_v"] = self.identity * l1_loss(self.G_A(v), v)
         return terms
