@@ -57,7 +57,7 @@ class Scores(NamedTuple):
 def main(
     mnist_folder: Annotated[Path, typer.Option("--mnist", help="Folder with MNIST's four files")],
     usps_folder: Annotated[Path, typer.Option("--usps", help="Folder with zip.train.gz and zip.test.gz")],
-    recipes: Annotated[list[str] | None, typer.Option("--recipe", help="Systems to train; by default digits-cyclegan and digits-dualgan")] = None,
+    recipes: Annotated[list[str] | None, typer.Option("--recipe", help="By default digits-cyclegan and digits-dualgan")] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each system")] = 3,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the recipes")] = None,
     work: Annotated[Path, typer.Option(help="Folder for pictures and runs")] = Path("runs/bench-adaptation"),
