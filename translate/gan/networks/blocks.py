@@ -84,7 +84,9 @@ class Halving(nn.Conv2d):
             return super().forward(x)
         columns = nn.functional.unfold(_exact(x), 4, stride=2, padding=1)
         y = nn.functional.linear(columns.mT, self.weight.flatten(1), self.bias)
-        return y.mT.unflatten(2, (height, width))
+        # In the order of a convolution's: what looks like channels_last for one picture alone, torch 2.15's batch normalisation
+        # takes for it, and returns wrong gradients where those that it is given are not
+        return y.mT.contiguous().unflatten(2, (height, width))
 
 
 class Doubling(nn.ConvTranspose2d):
