@@ -14,7 +14,6 @@ import numpy as np
 import torch
 import typer
 from PIL import Image
-from torch import Tensor
 
 import translate
 from bench.gan.runs import table
@@ -23,6 +22,7 @@ from translate.data import unpaired
 from translate.data.generative import Pictures
 from translate.data.layouts import View, recognise
 from translate.data.pixels import middle, read, scaled, to_tensor
+from translate.metrics.networks import Exported
 from translate.runtime.threads import usable_cpus
 from translate.training.environment import processor
 
@@ -47,15 +47,13 @@ def main(
     held = [list(side) for side in domains.held]
     if not all(held):
         raise SystemExit(f"{data}: holdout = {holdout} leaves nothing out to ask about")
-    reader = Reader.trained(_crops(domains, crops))
-    reader.write(work / "classifier.onnx")
+    Reader.trained(_crops(domains, crops)).write(work / "classifier.onnx")
+    reader = Exported(work / "classifier.onnx")
     rows: list[Sequence[object]] = []
     for kind, (model, views) in enumerate(zip((there, back), held, strict=True)):
-        real = torch.cat([_seen(picture) for picture in _fitted(views, size)])
         translator = translate.load(model)
-        fakes = torch.cat([_seen(translator(picture)) for picture in _fitted(views, size)])
-        other = torch.full((len(views),), 1 - kind)
-        rows.append((translator.card.name, len(views), *(f"{reader.accuracy(Pictures(x, other)):.3f}" for x in (real, fakes))))
+        taken = [[_taken(reader, x) == 1 - kind for x in (picture, translator(picture))] for picture in _fitted(views, size)]
+        rows.append((translator.card.name, len(views), *(f"{share:.3f}" for share in np.mean(taken, axis=0))))
         lines = (f"{view.name},{1 - kind}\n" for view in views)
         (work / f"{translator.card.name}.csv").write_text("".join(lines), encoding="utf-8")
     table("Held-out pictures that are taken for the target's", ("translator", "pictures", "as they are", "translated"), rows)
@@ -75,9 +73,9 @@ def _fitted(views: Sequence[View], size: int) -> Iterator[Image.Image]:
         yield Image.fromarray(middle(scaled(read(view), size), size))
 
 
-def _seen(picture: Image.Image) -> Tensor:
-    """By the classifier: `[1, 3, 64, 64]` in -1..1."""
-    return to_tensor(scaled(np.asarray(picture.convert("RGB")), SIZE))[None]
+def _taken(reader: Exported, picture: Image.Image) -> int:
+    """For which kind, by the file, as `translate-eval` asks it."""
+    return int(reader(to_tensor(np.asarray(picture.convert("RGB")))[None] / 2 + 0.5).argmax())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ DIR is the folder that `restore.toml` is trained from; only pictures that traini
 """
 
 import io
-import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,13 +15,14 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from PIL import Image
-from torchmetrics.functional.image import structural_similarity_index_measure
+from torch import Tensor
 
 import translate
 from translate.data.damage import gaussian_noise
 from translate.data.layouts import pictures, spread
 from translate.data.paired import both, find, read
 from translate.data.pixels import to_tensor
+from translate.metrics.fidelity import psnr, ssim
 from translate.runtime.model import Model
 from translate.runtime.store import Store
 from translate.runtime.threads import usable_cpus
@@ -90,24 +90,19 @@ def _table(title: str, cases: Sequence[Case], methods: Mapping[str, Method], out
         rows = []
         for index, case in enumerate(cases):
             result = method(case)
-            rows.append(
-                (_psnr(case.clean, result), _ssim(case.clean, result), _sharpness(result) / max(_sharpness(case.clean), 1e-6))
-            )
+            near = _shown(result), _shown(case.clean)
+            rows.append((psnr(*near), ssim(*near), _sharpness(result) / max(_sharpness(case.clean), 1e-6)))
             if out is not None:
                 out.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(result).save(out / f"{index:03d}-{name.replace(' ', '-')}.png")
-        psnr, ssim, sharp = np.mean(rows, axis=0)
-        print(f"| {name} | {psnr:.2f} | {ssim:.3f} | {sharp:.2f} |", flush=True)
+        decibels, alike, sharp = np.mean(rows, axis=0)
+        print(f"| {name} | {decibels:.2f} | {alike:.3f} | {sharp:.2f} |", flush=True)
     print()
 
 
-def _psnr(clean: Pixels, result: Pixels) -> float:
-    error = float(np.mean((clean.astype(np.float32) - result) ** 2))
-    return 10 * math.log10(255**2 / error) if error else 100.0
-
-
-def _ssim(clean: Pixels, result: Pixels) -> float:
-    return float(structural_similarity_index_measure(to_tensor(result)[None], to_tensor(clean)[None], data_range=2.0))  # type: ignore[arg-type]
+def _shown(pixels: Pixels) -> Tensor:
+    """In 0..1, as `translate-eval` measures: SSIM depends on where 0 is."""
+    return to_tensor(pixels)[None] / 2 + 0.5
 
 
 def _sharpness(picture: Pixels) -> float:
@@ -150,7 +145,7 @@ OLD_METHODS: dict[str, Method] = {
 def _best_nlm(cases: Sequence[Case]) -> dict[str, Method]:
     """fastNlMeansDenoisingColored at the strength that is best on a part of these very pictures."""
     few = cases[:: max(1, len(cases) // 6)]
-    scores = {h: np.mean([_psnr(case.clean, _nlm(h)(case)) for case in few]) for h in (6, 9, 12, 15, 18, 22)}
+    scores = {h: np.mean([psnr(_shown(_nlm(h)(case)), _shown(case.clean)) for case in few]) for h in (6, 9, 12, 15, 18, 22)}
     best = max(scores, key=lambda h: scores[h])
     return {f"non-local means at its best (h = {best})": _nlm(best)}
 

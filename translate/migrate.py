@@ -62,11 +62,17 @@ def read(path: Path) -> dict[str, Tensor]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} is no file of weights alone, as the reference saves them: {reason}") from error
+        # What torch says is long, and of a whole module only what runs the code in the file
+        raise ValueError(
+            f"{path} is no file of weights alone, as the reference saves them: it is damaged, or of another kind, or holds a "
+            "whole module, of which torch.save(module.state_dict(), …) makes one"
+        ) from error
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        held = f"a dictionary of {', '.join(map(str, list(state)[:5]))}" if isinstance(state, Mapping) else type(state).__name__
+        keys = ", ".join(map(str, list(state)[:5])) if isinstance(state, Mapping) else ""
+        held = f"a dictionary of {keys or 'nothing'}" if isinstance(state, Mapping) else type(state).__name__
         raise ValueError(
             f"{path} holds {held}, not the weights of one network: give <epoch>_net_G.pth, as the reference saves it"
         )
@@ -89,6 +95,8 @@ def recognise(state: State, arch: str | None = None, norm: str | None = None) ->
         raise ValueError("these are the weights of a discriminator (net_D): give a generator's, net_G, net_G_A or net_G_B")
     else:
         raise ValueError(f"these are no generator's weights; the first of the keys are {_some(state)}")
+    if arch not in (None, *ARCHS):
+        raise ValueError(f"unknown --arch {arch}; choose from {', '.join(ARCHS)}")
     if arch not in (None, found):
         raise ValueError(f"these are the weights of a {found}, not of a {arch}: give --arch {found}")
     if found not in ARCHS:

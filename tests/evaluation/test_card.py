@@ -82,3 +82,9 @@ def test_files_that_are_no_translators_are_left_alone(tmp_path: Path) -> None:
         write_card(text, {"psnr": 3}, "somewhere")
     assert {path: path.read_bytes() for path in before} == before
     assert {path.name for path in tmp_path.iterdir()} == {"other.onnx", "text.onnx"}
+
+
+def test_what_was_told_of_all_goes_when_each_was_measured_anew(path: Path) -> None:
+    path.write_bytes(build("blur", metrics={"old/psnr": 2.0, "clean/psnr": 3.0}, test_set="held out"))
+    assert write_card(path, {"old/psnr": 1.0}, "scans", "old").test_set == "held out; old: scans"
+    assert write_card(path, {"clean/psnr": 1.0}, "photos", "clean").test_set == "old: scans; clean: photos"

@@ -43,7 +43,8 @@ def decode(path: Path, channels: int | None = 3) -> Pixels:
         pixels = Picture.open(path).pixels
         return pixels if channels is None else to_channels(pixels, channels)
     except (TranslateError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as a picture: {error}") from error
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path} cannot be read as a picture: {reason}") from error
 
 
 def read(view: View, channels: int = 3) -> Pixels:

@@ -37,10 +37,14 @@ def write_card(path: Path, metrics: Mapping[str, float], test_set: str, name: st
 
 
 def measured(card: Card, metrics: Mapping[str, float], test_set: str, name: str = "") -> Card:
-    """The card with these metrics. Test sets of other names keep theirs, each told as `name: test set`."""
+    """The card with these metrics. Test sets of other names keep theirs, each told as `name: test set`; what was told of all of
+    them goes when each has been measured anew."""
     if name:
         others = {key: value for key, value in card.metrics.items() if not key.startswith(f"{name}/")}
-        told = [part for part in card.test_set.split("; ") if part and not part.startswith(f"{name}: ")] if others else []
+        sets = {key.rpartition("/")[0] for key in others}
+        told = [part for part in card.test_set.split("; ") if part and not part.startswith(f"{name}: ")]
+        own = {of: part for of in sets for part in told if part.startswith(f"{of}: ")}
+        told = [part for part in told if part in own.values() or own.keys() != sets]
         metrics, test_set = others | dict(metrics), "; ".join([*told, f"{name}: {test_set}"])
     return Card.model_validate(card.model_dump() | {"metrics": dict(metrics), "test_set": test_set})
 

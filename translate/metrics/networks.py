@@ -113,7 +113,7 @@ def _refuse_pickle(path: Path, key: str, wanted: str) -> set[str]:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
         shapes = {f"{name} {tuple(tensor.shape)}" for name, tensor in state.items()}
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, AttributeError, ValueError, KeyError) as error:
-        raise ValueError(f"{path} cannot be read as weights (tensors by name, and nothing else): {error}") from error
+        raise ValueError(f"{path} cannot be read as weights (tensors by name, and nothing else)") from error
     if key and key not in state:
         raise ValueError(f"{path} does not hold {wanted}")
     return shapes

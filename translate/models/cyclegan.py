@@ -59,6 +59,11 @@ class CycleGAN(nn.Module):
             raise ValueError(f"cyclegan: weights must be ≥ 0, adversarial > 0: {cycle=}, {identity=}, {adversarial=}, {pool=}")
         if any(D.objective.metric or D.matching for D in (D_X, D_Y)):
             raise ValueError("cyclegan: a fake has no real partner, as loss-sensitive and feature-matching need it")
+        if identity and getattr(G, "channels", 3) != getattr(G, "out_channels", 3):
+            raise ValueError(
+                "cyclegan: identity asks a translator for the pictures of its target: both sides need the same "
+                "channels, or --set model.identity=0"
+            )
         self.G, self.F, self.D_X, self.D_Y = G, F, D_X, D_Y
         self.cycle, self.identity, self.adversarial = cycle, identity, adversarial
         self.pool_x, self.pool_y = (PicturePool(pool) if pool else nn.Identity() for _ in range(2))

@@ -59,6 +59,11 @@ class DualGAN(nn.Module):
             raise ValueError("dualgan: a fake has no real partner, as loss-sensitive and feature-matching need it")
         if not all(getattr(G, "noise", None) for G in (G_A, G_B)):
             raise ValueError("dualgan: its generators take noise: a unet or resnet with dropout > 0; without it, take cyclegan")
+        if identity and getattr(G_A, "channels", 3) != getattr(G_A, "out_channels", 3):
+            raise ValueError(
+                "dualgan: identity asks a translator for the pictures of its target: both sides need the same "
+                "channels, or --set model.identity=0"
+            )
         self.G_A, self.G_B, self.D_A, self.D_B = G_A, G_B, D_A, D_B
         self.reconstruction_u, self.reconstruction_v, self.identity = reconstruction_u, reconstruction_v, identity
 
