@@ -120,8 +120,8 @@ def test_files_that_hold_something_else(tmp_path: Path) -> None:
     for content, told in (
         ({"epoch": 3, "model": net.state_dict()}, "a dictionary of epoch, model"),
         ([1, 2], "holds list"),
-        ({}, "a dictionary of"),
-        (net, "no file of weights alone"),
+        ({}, "a dictionary of nothing"),
+        (net, r"no file of weights alone.*module\.state_dict"),
     ):
         torch.save(content, path)
         with pytest.raises(ValueError, match=told):
@@ -129,6 +129,8 @@ def test_files_that_hold_something_else(tmp_path: Path) -> None:
     path.write_bytes(b"no pickle")
     with pytest.raises(ValueError, match="no file of weights alone"):
         migrate.read(path)
+    with pytest.raises(ValueError, match=r"elsewhere\.pth cannot be read: No such file"):
+        migrate.read(tmp_path / "elsewhere.pth")
 
 
 def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
@@ -175,6 +177,8 @@ def test_another_arch_or_norm_than_was_told() -> None:
         migrate.recognise(state, arch="unet_256")
     with pytest.raises(ValueError, match="give --norm batch"):
         migrate.recognise(state, norm="instance")
+    with pytest.raises(ValueError, match=r"unknown --arch unet_512; choose from resnet_9blocks"):
+        migrate.recognise(reference.unet(7, "batch").state_dict(), "unet_512")
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])

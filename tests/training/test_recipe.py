@@ -169,13 +169,20 @@ def test_equal_seeds_give_equal_weights() -> None:
 def test_networks_take_and_give_the_channels_of_the_data(
     name: str, channels: str, ends: list[tuple[int, int]], judged: list[int]
 ) -> None:
-    recipe = Recipe.load(f"{name}.toml", [f"data.channels={channels}", "generator.width=2", "critic.network.width=2"])
+    settings = [f"data.channels={channels}", "generator.width=2", "critic.network.width=2"]
+    recipe = Recipe.load(f"{name}.toml", [*settings, *(["model.identity=0"] if name == "cyclegan" else [])])
     model = recipe.build()
     translators = list(model.translator.children()) if len(ends) == 2 else [model.translator]
     assert [(network.channels, network.out_channels) for network in translators] == ends
     critics = [model.D] if name == "pix2pix" else [model.D_X, model.D_Y] if name == "cyclegan" else [model.D_B, model.D_A]  # type: ignore[attr-defined]
     assert [next(critic.parameters()).shape[1] for critic in critics] == judged
     assert recipe.data.sides == ends[0]
+
+
+@pytest.mark.parametrize(("name", "setting"), [("cyclegan", "pool=50"), ("dualgan", "identity=1")])
+def test_nobody_asks_a_translator_of_grey_pictures_for_coloured_ones(name: str, setting: str) -> None:
+    with pytest.raises(ValueError, match=r"both sides need the same channels, or --set model\.identity=0"):
+        Recipe.load(f"{name}.toml", ["data.channels=[1, 3]", f"model.{setting}", "generator.width=2"])
 
 
 def test_channels_that_contradict_the_data_are_refused() -> None:

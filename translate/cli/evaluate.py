@@ -45,7 +45,7 @@ def evaluate(
     palette: Annotated[str, typer.Option(help="Targets are label maps: facades, or a file of 'red green blue name'")] = "",
     classifier: Annotated[Path | None, typer.Option(help=".onnx classifier that should read the translations rightly")] = None,
     labels: Annotated[Path | None, typer.Option(help="Classes of the sources: lines of 'name,class'. Default: folders")] = None,
-    seed: Annotated[int, typer.Option(help="Of models with noise", min=0, max=2**32 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Of models with noise", min=0, max=2**64 - 1)] = 0,
     samples: Annotated[int, typer.Option(help="Seeds, from --seed on, between which diversity is measured", min=1)] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:<index>, openvino or openvino-bf16")] = "cpu",
     json: Annotated[Path | None, typer.Option(help="Write the report there as well")] = None,

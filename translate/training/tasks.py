@@ -245,7 +245,9 @@ def _one_way(model: System, recipe: Recipe) -> None:
 def _fits(network: nn.Module, size: int) -> None:
     stride = int(getattr(network, "stride", 1))
     if size % stride:
-        raise ValueError(f"data.size = {size} has to be a multiple of the generator's stride, {stride}")
+        raise ValueError(
+            f"data.size = {size} has to be a multiple of the generator's stride, {stride}; a unet's is 2^generator.levels"
+        )
 
 
 def _play_once(model: System, data: generative.Mixture | generative.Pictures) -> None:
