@@ -115,6 +115,7 @@ def test_a_classifier_reads_class_folders(tmp_path: Path) -> None:
     classifier = network(tmp_path / "brightest.onnx", ["N", "H", "W", 3])
     report = evaluate(tiny(tmp_path, "invert"), cases, Wanted(classifier=classifier))
     assert values(report) == {"accuracy": 0, "accuracy-untranslated": 1}
+    assert report.test_set.endswith(f", read by brightest.onnx (sha256 {sha256(classifier)[:12]})")
 
 
 def test_what_was_asked_for_and_cannot_be_is_refused(tmp_path: Path, pairs: Path) -> None:

@@ -75,10 +75,12 @@ def evaluate(
     instruments = prepare(wanted, cases)
     scores = _run(model, cases, instruments, seed, wanted.samples, follow)
     noisy = model.card.noise is not None
+    judges = (("read by", wanted.classifier), ("features of", wanted.features))
+    told = "".join(f", {how} {file.name} (sha256 {sha256(file)[:12]})" for how, file in judges if file)
     return Report(
         model=model.card.name,
         sha256=sha256(path),
-        test_set=str(cases) + (f", seed {seed}" if noisy else ""),
+        test_set=str(cases) + told + (f", seed {seed}" if noisy else ""),
         count=len(cases),
         references=len(cases.references),
         resize=cases.size,
