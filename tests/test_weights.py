@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,14 @@ def test_files_are_what_their_cards_and_sums_say(path: Path) -> None:
     sums = dict(reversed(line.split()) for line in (WEIGHTS / "SHA256SUMS").read_text().splitlines())
     assert sums[path.name] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert f"`{path.stem}`" in (WEIGHTS / "LICENCES.md").read_text(encoding="utf-8")
+
+
+def test_classifiers_are_those_that_the_cards_tell_of() -> None:
+    classifiers = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (WEIGHTS / "classifiers").glob("*.onnx")}
+    lines = (WEIGHTS / "classifiers" / "SHA256SUMS").read_text().splitlines()
+    assert classifiers == dict(reversed(line.split()) for line in lines)
+    told = [re.findall(r"read by (\S+) \(sha256 (\w+)\)", translate.load(path).card.test_set) for path in FILES]
+    assert {(name, digest[:12]) for name, digest in classifiers.items()} == {pair for found in told for pair in found}
 
 
 def test_a_clean_photograph_comes_back_unharmed(restore: Model) -> None:
