@@ -40,7 +40,10 @@ def test_a_report_and_a_card(folder: Path) -> None:
     report, card = json.loads((folder / "report.json").read_text()), read_card(folder / "same.onnx")
     assert card.metrics == report["metrics"]
     assert card.metrics.keys() == {"psnr", "ssim", "fid-colour", "kid-colour"}
-    assert card.test_set.endswith("data, test: 4 pairs, resized to 12×12 (shorter side scaled, middle cut)")
+    assert (
+        "data, test: 4 pairs, resized to 12×12 (shorter side scaled, middle cut), features of colour.onnx (sha256 "
+        in card.test_set
+    )
     assert (folder / "same.md").is_file()
     assert f"{card.metrics['psnr']:g}" in output
     assert "not measured: lpips (give --lpips FILE" in output
