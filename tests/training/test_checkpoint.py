@@ -77,12 +77,26 @@ def test_the_sums_are_those_that_everybody_computes(run: Path) -> None:
     subprocess.run(["sha256sum", "--check", "--strict", checkpoint.SUMS], cwd=checkpoint.folder(run, 2), check=True)
 
 
-def test_checkpoints_from_before_there_were_sums_are_read(run: Path) -> None:
-    newest = checkpoint.folder(run, 2)
-    (newest / checkpoint.SUMS).unlink()
-    assert checkpoint.latest(run) == newest
-    truncate(newest / "weights.safetensors")
-    assert checkpoint.latest(run) == checkpoint.folder(run, 1)
+def test_a_checkpoint_without_sums_is_not_trusted(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for step in (1, 2):
+        (checkpoint.folder(run, step) / checkpoint.SUMS).unlink()
+    assert checkpoint.latest(run) is None
+    assert f"no checkpoint of {run} is whole" in caplog.text
+
+
+def test_json_that_is_cut_short_is_named(run: Path) -> None:
+    (run / "best.json").write_text('{"step')
+    with pytest.raises(ValueError, match=r"best\.json is damaged"):
+        checkpoint.generator_weights(run)
+
+
+def test_a_best_checkpoint_that_is_damaged_says_the_way_out(run: Path) -> None:
+    (run / "best.json").write_text('{"step": 1}')
+    truncate(checkpoint.folder(run, 1) / "ema.safetensors")
+    with pytest.raises(ValueError, match=r"ema\.safetensors.*Without .*best\.json, translate-export takes the newest"):
+        checkpoint.generator_weights(run)
+    (run / "best.json").unlink()
+    assert checkpoint.generator_weights(run)
 
 
 def test_what_a_kill_left_half_written_is_cleared_away(run: Path) -> None:

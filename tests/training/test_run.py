@@ -1,14 +1,19 @@
 """Runs: stopped and resumed to the same bits, started from one another, and clear about what went wrong."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.optim import Optimizer
+from torch.utils.data import Dataset
 from typer.testing import CliRunner
 
 from tests.small_training import SMALL
@@ -16,6 +21,8 @@ from translate.cli.train import app
 from translate.gan.stabilisers import EMA
 from translate.models import System
 from translate.training import checkpoint
+from translate.training.batches import batches
+from translate.training.log import Log
 from translate.training.recipe import Recipe
 from translate.training.run import create, resume_run, train
 from translate.training.samples import Modes
@@ -117,6 +124,7 @@ def test_without_held_out_pictures_the_last_checkpoint_is_exported(photographs: 
         ("generator.wdth=3", "wdth"),
         ("data.noise=0.9", "shares"),
         ("optimisers.generater.lr=1", "did you mean generator"),
+        ("device=tpu", "device = 'tpu' cannot be used"),
         ("data.size=33", "multiple of the generator's stride"),
         ("optimisers.generator.betas=[0.5, 2]", "betas"),
         ("start=nowhere", "nowhere"),
@@ -248,3 +256,68 @@ def test_mistakes_end_with_a_message(arguments: list[str], tmp_path: Path, monke
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
     assert result.output.startswith("error:")
+
+
+def test_a_run_that_started_from_another_goes_on_without_it(photographs: Path, tmp_path: Path) -> None:
+    train(create("restore.toml", photographs, tmp_path / "first", [*SMALL, "steps=2"]), lambda *_: None)
+
+    def stop(step: int, _: object) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    second = create("restore.toml", photographs, tmp_path / "second", [*SMALL, f"start={tmp_path / 'first'}"])
+    with pytest.raises(KeyboardInterrupt):
+        train(second, stop)
+    shutil.rmtree(tmp_path / "first")
+    assert train(resume_run(second.folder), lambda *_: None).is_dir()
+
+
+def test_tensorboard_keeps_what_was_logged_at_the_checkpoint(tmp_path: Path) -> None:
+    for first, steps in ((0, (1, 2, 3)), (2, (3, 4))):
+        with Log(tmp_path, first) as log:
+            for step in steps:
+                log.measured(step, {"loss": step + first / 10})
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(event.step, round(event.value, 1)) for event in events.Scalars("loss")] == [(1, 1), (2, 2), (3, 3.2), (4, 4.2)]
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["loss"]) for line in lines] == [(1, 1), (2, 2), (3, 3.2), (4, 4.2)]
+
+
+def test_small_rates_are_not_rounded_away(tmp_path: Path) -> None:
+    with Log(tmp_path, 0) as log:
+        log.measured(1, {"lr/generator": 1.2345678e-8})
+    assert json.loads((tmp_path / "metrics.jsonl").read_text())["lr/generator"] == 1.234568e-8
+
+
+def test_pictures_that_changed_since_are_told(photographs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = create("restore.toml", photographs, tmp_path / "run", list(SMALL))
+    resume_run(run.folder)
+    assert "the pictures are others" not in caplog.text
+    told = json.loads((run.folder / "data.json").read_text())
+    (run.folder / "data.json").write_text(json.dumps(told | {"found": "3 pictures"}))
+    resume_run(run.folder)
+    assert "the pictures are others than at the beginning" in caplog.text
+    assert "before: 3 pictures" in caplog.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
+def test_what_a_worker_meets_is_one_line(tmp_path: Path) -> None:
+    class Unreadable(Dataset[Any]):
+        def __getitem__(self, index: int) -> Any:
+            raise ValueError("photo.png cannot be read as a picture: cut short")
+
+    recipe = Recipe.load("gan-ring.toml", ["steps=5", "workers=1"])
+    with pytest.raises(ValueError, match=r"^photo\.png cannot be read as a picture: cut short$"):
+        next(batches(recipe, Unreadable(), 0, None))
+
+
+def test_a_worker_that_is_killed_ends_in_words(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> object:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+
+    run = create("restore.toml", photographs, tmp_path / "run", list(SMALL))
+    monkeypatch.setattr("translate.training.fit.batches", lambda *_: iter(killed, None))
+    with pytest.raises(
+        OSError, match=r"ended from outside.*there is no checkpoint yet: begin again with translate-train --resume"
+    ):
+        train(run, lambda *_: None)

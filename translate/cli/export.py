@@ -1,7 +1,6 @@
 """translate-export: from a training run to one self-describing .onnx file."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -125,7 +124,7 @@ def export_run(run: Path, out: Path | None = None, finish: Finish = lambda path:
     """
     from translate.evaluation.tested import measure_test_split
     from translate.runtime.card import Card
-    from translate.training.checkpoint import load_generator
+    from translate.training.checkpoint import load_generator, read_json
     from translate.training.environment import commit
 
     recipe = _recipe(run)
@@ -135,7 +134,7 @@ def export_run(run: Path, out: Path | None = None, finish: Finish = lambda path:
     trained = recipe.build().translator
     load_generator(trained, run)
     best = run / "best.json"
-    scores = json.loads(best.read_text(encoding="utf-8"))["scores"] if best.is_file() else {}
+    scores = read_json(best)["scores"] if best.is_file() else {}
     about = recipe.about.model_dump()
     networks = dict(trained.named_children()) if hasattr(trained, "back") else {"there": trained}
     path, written = out or run / f"{recipe.name}.onnx", []
@@ -179,8 +178,10 @@ def _validation(recipe: "Recipe") -> str:
 
 def _data(run: Path) -> Path | None:
     """Where the run's pictures were."""
+    from translate.training.checkpoint import read_json
+
     told = run / "data.json"
-    data = json.loads(told.read_text(encoding="utf-8"))["data"] if told.is_file() else None
+    data = read_json(told)["data"] if told.is_file() else None
     return None if data is None else Path(data)
 
 

@@ -50,7 +50,17 @@ def batches(
         generator=torch.Generator(),  # its own, so that starting it draws nothing from the model's
         collate_fn=partial(_part, rank=rank, world=world) if together else default_collate,
     )
-    return iter(loader)
+    return _plainly(iter(loader))
+
+
+def _plainly(loaded: Iterator[Any]) -> Iterator[Any]:
+    """What a worker raises, without the story of its process: the last line is the error's own."""
+    try:
+        yield from loaded
+    except (ValueError, OSError) as error:
+        if "Original Traceback" not in str(error):
+            raise
+        raise type(error)(str(error).strip().splitlines()[-1].partition(": ")[2]) from None
 
 
 def files(data: Dataset[Any], recipe: Recipe, step: int) -> list[str]:

@@ -115,21 +115,19 @@ def load(path: Path, model: System, ema: EMA, optimisers: Mapping[str, Optimizer
 
 def latest(run: Path) -> Path | None:
     """The newest checkpoint of a run that is whole. Those that are not are passed over, and said to be damaged."""
-    for path in sorted((run / "checkpoints").glob("[0-9]" * 8), reverse=True):
+    found, log = sorted((run / "checkpoints").glob("[0-9]" * 8), reverse=True), logging.getLogger(__name__)
+    for path in found:
         if (wrong := damage(path)) is None:
             return path
-        logging.getLogger(__name__).warning("%s is passed over: %s", path, wrong)
+        log.warning("%s is passed over: %s", path, wrong)
+    if found:
+        log.warning("no checkpoint of %s is whole", run)
     return None
 
 
 def damage(path: Path) -> str | None:
     """What is wrong with a checkpoint's files, in words; nothing where they are as they were written."""
     try:
-        if not (path / SUMS).exists():  # it was written before there were checksums
-            for name in ("weights", "ema", "optimizer"):
-                load_file(path / f"{name}.safetensors")
-            json.loads((path / "state.json").read_text(encoding="utf-8"))
-            return None
         lines = (path / SUMS).read_text(encoding="utf-8").splitlines()
         for digest, _, name in (line.partition("  ") for line in lines):
             if _digest(path / name) != digest:
@@ -155,16 +153,18 @@ def prune(run: Path, keep: int, best: int | None) -> None:
 
 def generator_weights(source: str | Path) -> dict[str, Tensor]:
     """The averaged generator of a run folder (its best checkpoint, else its latest), of a checkpoint, or of a file."""
-    path = Path(source)
+    path, otherwise = Path(source), ""
     if (path / "checkpoints").is_dir():
         best = path / "best.json"
-        chosen = folder(path, json.loads(best.read_text())["step"]) if best.is_file() else latest(path)
+        chosen = folder(path, read_json(best)["step"]) if best.is_file() else latest(path)
         if chosen is None:
             raise ValueError(f"{path} holds no complete checkpoint")
+        if best.is_file():
+            otherwise = f". Without {best}, translate-export takes the newest checkpoint that is whole"
         path = chosen
     if path.is_dir():
         if (wrong := damage(path)) is not None:
-            raise ValueError(f"{path}: {wrong}")
+            raise ValueError(f"{path}: {wrong}{otherwise}")
         path = path / "ema.safetensors"
     try:
         return load_file(path)
@@ -178,6 +178,14 @@ def load_generator(network: nn.Module, source: str | Path) -> None:
         network.load_state_dict(generator_weights(source))
     except RuntimeError as error:
         raise ValueError(f"the weights of {source} are of another network than this recipe's generator") from error
+
+
+def read_json(path: Path) -> Any:
+    """Raises `ValueError` naming a file that is cut short."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

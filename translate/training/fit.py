@@ -62,14 +62,18 @@ def fit(recipe: Recipe, run: Path, task: Task, report: Callable[[Status], None] 
     except Timeout:
         raise ValueError(f"{run} is being trained by another process; wait for it, or choose another --out") from None
     except OSError as error:
-        kept = sorted((run / "checkpoints").glob("[0-9]" * 8))
-        stands = f"{kept[-1]} stands: go on from there" if kept else "there is no checkpoint yet: begin again"
-        raise OSError(f"{error}. {stands} with translate-train --resume {run}") from error
+        raise OSError(f"{error}. {_standing(run)}") from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        told = "a process that reads pictures was ended from outside, perhaps for want of memory: fewer workers take less"
+        raise OSError(f"{told}. {_standing(run)}") from error
 
 
 def _fit(fabric: Fabric, recipe: Recipe, run: Path, task: Task, report: Callable[[Status], None]) -> Path:
     model, leads = recipe.build(), fabric.is_global_zero
-    if recipe.start:
+    found = told_by_first(fabric, checkpoint.latest(run) if leads else None)
+    if recipe.start and found is None:
         checkpoint.load_generator(model.translator, recipe.start)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -78,7 +82,7 @@ def _fit(fabric: Fabric, recipe: Recipe, run: Path, task: Task, report: Callable
     same_everywhere(fabric, model)
     step = Step(recipe, fabric, model)
     state: dict[str, Any] = {"best": None}
-    if (found := told_by_first(fabric, checkpoint.latest(run) if leads else None)) is not None:
+    if found is not None:
         state = checkpoint.load(found, model, ema, step.optimisers, fabric.global_rank)
         step.history.state = state.get("losses", {})
         if leads:
@@ -163,7 +167,14 @@ def _keep(
     told = f"It was learning from {shown}"
     try:
         if fabric.is_global_zero:
-            what = {"diverged": {"step": error.step, "player": error.player, "losses": error.losses, "files": list(names)}}
+            what = {
+                "diverged": {
+                    "step": error.step,
+                    "player": error.player,
+                    "losses": {name: repr(loss) for name, loss in error.losses.items()},
+                    "files": list(names),
+                }
+            }
             kept = checkpoint.save(
                 run, error.step - 1, step.model, ema, step.optimisers, {**state, **what}, below="diverged", batches=taken
             )
@@ -174,6 +185,13 @@ def _keep(
     return (
         f"{told}. A resumed run comes to the same point: begin again with a lower learning rate, with clip or with another seed"
     )
+
+
+def _standing(run: Path) -> str:
+    """What to do after an end that was not the training's fault."""
+    kept = sorted(path for path in (run / "checkpoints").glob("[0-9]" * 8) if path.is_dir())
+    stands = f"{kept[-1]} stands: go on from there" if kept else "there is no checkpoint yet: begin again"
+    return f"{stands} with translate-train --resume {run}"
 
 
 def _tell_best(run: Path, state: Mapping[str, Any]) -> None:

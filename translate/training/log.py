@@ -23,7 +23,7 @@ class Log:
     """
 
     def __init__(self, run: Path, first: int) -> None:
-        self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first)
+        self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first + 1)
         paths = (run / "metrics.jsonl", run / "events.jsonl")
         for path in paths:
             lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
@@ -32,7 +32,7 @@ class Log:
         self._metrics, self._events = (path.open("a", encoding="utf-8") for path in paths)
 
     def measured(self, step: int, values: Mapping[str, float]) -> None:
-        self._metrics.write(json.dumps({"step": step} | {name: round(value, 6) for name, value in values.items()}) + "\n")
+        self._metrics.write(json.dumps({"step": step} | {name: float(f"{value:.7g}") for name, value in values.items()}) + "\n")
         self._metrics.flush()
         self._draw(step, values)
 

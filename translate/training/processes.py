@@ -39,7 +39,7 @@ def launcher(recipe: Recipe) -> Fabric:
         fabric = Fabric(
             accelerator=recipe.device, strategy=strategy, devices=local, num_nodes=world // local, precision=precision(recipe)
         )
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
+    except (MisconfigurationException, ValueError, RuntimeError, ImportError) as error:
         raise ValueError(f"device = {recipe.device!r} cannot be used: {error}") from error
     if world > 1:
         fabric.launch()

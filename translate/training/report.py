@@ -85,7 +85,7 @@ class Reporter:
         try:  # neither is worth a training
             sessions.write(self._run, [*self._before, self._now])
             write(self._run, self._recipe, left)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             warnings.warn(f"{self._run / 'report.html'} cannot be written: {error}", stacklevel=3)
 
     def __enter__(self) -> Self:
@@ -266,7 +266,7 @@ def _webp(picture: Image.Image) -> bytes:
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return checkpoint.read_json(path) if path.is_file() else None
 
 
 def _cleaned(value: Any) -> Any:

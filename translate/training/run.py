@@ -1,6 +1,7 @@
 """A run folder: the resolved recipe, the data it was made from, and what became of it."""
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,9 @@ def create(recipe: str, data: Path | None, folder: Path, settings: list[str]) ->
     fabric.barrier()  # of several processes all have looked now, and the first may write
     if fabric.is_global_zero:
         folder.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_atomically(folder / "data.json", json.dumps({"data": str(data.resolve()) if data else None}))
+        checkpoint.write_atomically(
+            folder / "data.json", json.dumps({"data": str(data.resolve()) if data else None, "found": str(task)})
+        )
         checkpoint.write_atomically(folder / "recipe.toml", resolved.to_toml())
     return Run(folder, resolved, task)
 
@@ -48,11 +51,18 @@ def resume_run(folder: Path) -> Run:
     if not (folder / "recipe.toml").is_file():
         raise ValueError(f"{folder} is no run folder: it holds no recipe.toml")
     recipe = Recipe.load(folder / "recipe.toml")
-    data = json.loads((folder / "data.json").read_text(encoding="utf-8"))["data"]
+    told = checkpoint.read_json(folder / "data.json")
     try:
-        return Run(folder, recipe, tasks.find(recipe, Path(data) if data else None))
+        task = tasks.find(recipe, Path(told["data"]) if told["data"] else None)
     except ValueError as error:
         raise ValueError(f"{error} (where the pictures are stands in {folder / 'data.json'})") from error
+    if (before := told.get("found", str(task))) != str(task):
+        logging.getLogger(__name__).warning(
+            "the pictures are others than at the beginning: %s; before: %s. The run goes on, but is no longer the one begun",
+            task,
+            before,
+        )
+    return Run(folder, recipe, task)
 
 
 def train(run: Run, report: Callable[[int, dict[str, float]], None]) -> Path:

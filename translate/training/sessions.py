@@ -27,7 +27,7 @@ class Session:
 
 def read(run: Path) -> list[Session]:
     path = run / "sessions.json"
-    return [Session(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []
+    return [Session(**entry) for entry in checkpoint.read_json(path)] if path.is_file() else []
 
 
 def write(run: Path, sessions: Sequence[Session]) -> None:

@@ -64,7 +64,7 @@ function head() {
   if (data.spent >= 1) fact("trained for", duration(data.spent), data.sessions.length > 1 ? `in ${data.sessions.length} sessions` : "");
   if (data.left !== null) fact("left", `about ${duration(data.left)}`);
   const alert = (...text) => $("alerts").append(el("p", {}, ...text));
-  if (data.state === "stopped") alert(`It ended so: ${data.end}. `, el("code", {}, "translate-train --resume"), " with this folder goes on from the last checkpoint.");
+  if (data.state === "stopped") alert(`It ended so: ${data.end}. `, ...(/--resume|begin again/.test(data.end) ? [] : [el("code", {}, "translate-train --resume"), " with this folder goes on from the last checkpoint."]));
   for (const [name, step] of Object.entries(data.unsound)) alert(`${name} was no finite number at step ${whole(step)}, the first of them.`);
   for (const text of data.warnings) alert(text);
   const silent = Date.now() / 1000 - data.written;
