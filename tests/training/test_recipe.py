@@ -79,6 +79,8 @@ def test_instance_noise_fades_over_the_whole_training_unless_told_otherwise(told
         ("model.gradeint=1", r"cgan does not take these arguments: got an unexpected .* 'gradeint' .did you mean gradient"),
         ("critic.netwrk.name=x", ": --set critic.netwrk: there is no such key .did you mean network"),
         ("steps=0", ": --set steps: Input should be greater"),
+        ("seed=9223372036854775808", ": --set seed: Input should be less than"),
+        ("clip=inf", ": --set clip: Input should be a finite number"),
         ("steps=many", ": --set steps: Input should be a valid integer"),
         ("optimisers.generator.betas=[0.5, 2]", r": --set optimisers\.generator\.betas\.1: Input should be less"),
         ("data.size=[1]", ": --set data.size: Input should be a valid integer"),

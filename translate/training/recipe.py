@@ -39,7 +39,7 @@ class Recipe(Section):
     batch: Count = 1
     accumulate: Count = 1
     """Batches, one after the other, of which one step is made."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     start: str = ""
     """A run folder or a .safetensors file whose generator the training starts from."""
     device: str = "auto"
