@@ -104,7 +104,15 @@ class Timing(dict[str, float]):
         return ", ".join(f"{stage};dur={1000 * seconds:.2f}" for stage, seconds in stages.items())
 
 
-async def _place(request: Request, options: Annotated[Options, Query()]) -> AsyncIterator[Place]:
+async def _asked(options: Annotated[Options, Query()]) -> Options:
+    """Read once, though two functions take them."""
+    return options
+
+
+Asked = Annotated[Options, Depends(_asked)]
+
+
+async def _place(request: Request, options: Asked) -> AsyncIterator[Place]:
     """Held until the answer is out: it takes memory for as long as the client takes to read it."""
     engine: Engine = request.app.state.engine
     _refuse_repetition(request)
@@ -147,7 +155,7 @@ class Parts(Response):
         **described(ERRORS),
     },
 )
-async def translate(request: Request, options: Annotated[Options, Query()], place: Annotated[Place, Depends(_place)]) -> Response:
+async def translate(request: Request, options: Asked, place: Annotated[Place, Depends(_place)]) -> Response:
     engine: Engine = request.app.state.engine
     metrics: Metrics = request.app.state.metrics
     settings: Settings = request.app.state.settings

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -42,10 +43,12 @@ class Store:
 
         Raises `ModelNotFound`, which lists the known names, nearest first.
         """
-        files = self._files()
-        if name not in files:
-            raise ModelNotFound(f"no model {name!r}; {self._known(name, files)}")
-        return files[name]
+        # A server asks at each picture, so nothing is listed where the name is known
+        for folder in self.folders if NAME.fullmatch(name) else []:
+            with suppress(PermissionError):  # a folder that may not be entered holds nothing
+                if (path := folder / f"{name}.onnx").is_file():
+                    return path
+        raise ModelNotFound(f"no model {name!r}; {self._known(name, self._files())}")
 
     def path(self, name_or_path: str | Path) -> Path:
         """The file of a translator, by name or by path. A string is a path if it has a separator or ends in `.onnx`.
