@@ -1,9 +1,10 @@
-"""What the modern recipes gain over the faithful ones: `python -m bench.modern --data facades/`. Prints Markdown.
+"""What the modern recipes gain over the faithful ones: `python -m bench.modern --data DIR`. Prints Markdown.
 
-Photographs into label maps, where a translation is right or wrong pixel by pixel: DIR holds pairs whose target is a label map in
-the colours of CMP facades. CycleGAN and DualGAN are not told who belongs together. Every recipe is trained at a small size, for
-the same number of steps, over several seeds, by the loop that trains everybody's; `--each` adds the faithful recipes with one of
-the changes at a time. Runs are kept below --work, and one that was stopped is gone on with.
+Where DIR holds photographs and their label maps in the colours of CMP facades, a translation is right or wrong pixel by pixel;
+CycleGAN and DualGAN are not told who belongs together. Where it holds two kinds of pictures without pairs, held-out ones are
+translated, and a classifier of the two kinds is asked what for it takes them (`bench.recognised`). Every recipe is trained at a
+small size, for the same number of steps, over several seeds, by the loop that trains everybody's; `--each` adds the faithful
+recipes with one of the changes at a time. Runs are kept below --work, and one that was stopped is gone on with.
 """
 
 import json
@@ -11,15 +12,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
+from PIL import Image
 from torch import Tensor, nn
 
 from bench.gan.runs import spread, table
+from bench.recognised import fitted, learned, taken
 from bench.resumed import begun
 from translate.data import aligned, unpaired
+from translate.data.pixels import to_tensor
 from translate.metrics import Result
 from translate.metrics.labels import FACADES, Segmentation
+from translate.metrics.networks import Exported
 from translate.runtime.threads import usable_cpus
 from translate.training import tasks
 from translate.training.checkpoint import generator_weights
@@ -28,7 +34,8 @@ from translate.training.evaluate import Paired, translate
 from translate.training.recipe import Recipe
 from translate.training.run import Run, train
 
-MEASURES = ("pixel-accuracy", "class-accuracy", "iou")
+CROPS = 4000
+"""Of each kind, from which the classifier learns."""
 AVERAGED = ("ema=0.999",)
 SPECTRAL = ("critic.network.norm=none", "critic.constraint={name='spectral-norm'}")
 NOISE = ("critic.stabilisers=[{name='instance-noise', start=0.2}]",)
@@ -54,7 +61,7 @@ CHANGES: Mapping[str, Mapping[str, Sequence[str]]] = {
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Photographs and their label maps, as translate-train takes pairs")],
+    data: Annotated[Path, typer.Option(help="Photographs and their label maps, or two kinds of pictures without pairs")],
     systems: Annotated[list[str] | None, typer.Option("--system", help="pix2pix, cyclegan, dualgan; all by default")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each recipe")] = 3,
     steps: Annotated[int, typer.Option(min=1, help="Of each run")] = 3000,
@@ -63,7 +70,7 @@ def main(
     each: Annotated[bool, typer.Option("--each", help="The faithful recipes with single changes as well")] = False,
     work: Annotated[Path, typer.Option(help="Folder for the runs")] = Path("runs/bench-modern"),
 ) -> None:
-    """Train faithful and modern recipes, and print how well each reads held-out photographs."""
+    """Train faithful and modern recipes, and print how well each translates held-out pictures."""
     print(f"Machine: {processor()}, {usable_cpus()} CPUs, torch {torch.__version__}.")
     print(f"Medians of {seeds} seeds (least–most), {steps} steps at {size} px.\n")
     for system in systems or list(CHANGES):
@@ -72,18 +79,18 @@ def main(
         ways: dict[str, tuple[str, Sequence[str]]] = {"faithful": (system, ())}
         ways |= {f"faithful, {change}": (system, told) for change, told in CHANGES[system].items()} if each else {}
         ways["modern"] = (f"{system}-modern", ())
-        rows = []
+        found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
         for way, (recipe, changes) in ways.items():
-            scores = []
             for seed in range(1, seeds + 1):
                 told = [*small(recipe, size), f"steps={steps}", f"seed={seed}"]
                 folder = work / f"{system}-{way.replace(', ', '-').replace(' ', '-')}-{seed}"
                 run = begun(recipe, data, folder, [*told, *changes, *(settings or [])])
                 train(run, lambda *_: None)
-                scores.append(read(run))
-                print(f"<!-- {folder.name}: {json.dumps(scores[-1])} -->", flush=True)
-            rows.append((way, *(spread([score[measure] for score in scores]) for measure in MEASURES)))
-        table(system, (system, *MEASURES), rows)
+                found[way].append(read(run, work))
+                print(f"<!-- {folder.name}: {json.dumps(found[way][-1])} -->", flush=True)
+        measures = list(found["modern"][0])
+        rows = [(way, *(spread([score[name] for score in scores]) for name in measures)) for way, scores in found.items()]
+        table(system, (system, *measures), rows)
 
 
 def small(recipe: str, size: int) -> list[str]:
@@ -96,16 +103,35 @@ def small(recipe: str, size: int) -> list[str]:
 
 
 @torch.no_grad()
-def read(run: Run) -> dict[str, float]:
-    """How well the run's translator reads the held-out photographs: `MEASURES`."""
+def read(run: Run, work: Path) -> dict[str, float]:
+    """How well the run translates held-out pictures. A classifier that is wanted is kept in `work`."""
     network: nn.Module = run.recipe.build().translator
     network.load_state_dict(generator_weights(run.folder))
-    network = dict(network.named_children()).get("there", network).eval()
+    network.eval()
+    match run.task:
+        case tasks.Domains(domains=domains) if not domains.pairs:
+            return _recognised(domains, network, run.recipe.data.size, work / "classifier.onnx")
+    network = dict(network.named_children()).get("there", network)
     segmentation = Segmentation(FACADES)
     for pair in held(run):
         x, fake, y = (_shown(t) for t in (pair.x, translate(network, pair.x), pair.y))
         segmentation.add(Result("", x, fake, y))
     return {name: round(score.value, 4) for name, score in segmentation.scores().items()}
+
+
+def _recognised(domains: unpaired.Domains, network: nn.Module, size: int, path: Path) -> dict[str, float]:
+    """Shares of the held-out pictures of X and of Y whose translations are taken for the other kind's."""
+    reader = Exported(path) if path.exists() else learned(domains, CROPS, path)
+    ways, shares = dict(network.named_children()), {}
+    for kind, (way, views) in enumerate(zip(("there", "back"), domains.held, strict=True)):
+        told = [taken(reader, _translated(ways[way], picture)) for picture in fitted(views, size)]
+        shares[f"{way}, recognised"] = round(float(np.mean(np.array(told) == 1 - kind)), 4)
+    return shares
+
+
+def _translated(network: nn.Module, picture: Image.Image) -> Image.Image:
+    y = translate(network, to_tensor(np.asarray(picture))[None])[0]
+    return Image.fromarray((_shown(y) * 255).round().byte().permute(1, 2, 0).numpy())
 
 
 def held(run: Run) -> Sequence[Paired]:

@@ -47,16 +47,21 @@ def main(
     held = [list(side) for side in domains.held]
     if not all(held):
         raise SystemExit(f"{data}: holdout = {holdout} leaves nothing out to ask about")
-    Reader.trained(_crops(domains, crops)).write(work / "classifier.onnx")
-    reader = Exported(work / "classifier.onnx")
+    reader = learned(domains, crops, work / "classifier.onnx")
     rows: list[Sequence[object]] = []
     for kind, (model, views) in enumerate(zip((there, back), held, strict=True)):
         translator = translate.load(model)
-        taken = [[_taken(reader, x) == 1 - kind for x in (picture, translator(picture))] for picture in _fitted(views, size)]
-        rows.append((translator.card.name, len(views), *(f"{share:.3f}" for share in np.mean(taken, axis=0))))
+        right = [[taken(reader, x) == 1 - kind for x in (picture, translator(picture))] for picture in fitted(views, size)]
+        rows.append((translator.card.name, len(views), *(f"{share:.3f}" for share in np.mean(right, axis=0))))
         lines = (f"{view.name},{1 - kind}\n" for view in views)
         (work / f"{translator.card.name}.csv").write_text("".join(lines), encoding="utf-8")
     table("Held-out pictures that are taken for the target's", ("translator", "pictures", "as they are", "translated"), rows)
+
+
+def learned(domains: unpaired.Domains, crops: int, path: Path) -> Exported:
+    """The classifier that has learned from so many crops of each kind, and lies at `path`."""
+    Reader.trained(_crops(domains, crops)).write(path)
+    return Exported(path)
 
 
 def _crops(domains: unpaired.Domains, count: int) -> Pictures:
@@ -68,12 +73,13 @@ def _crops(domains: unpaired.Domains, count: int) -> Pictures:
     return Pictures(pictures, torch.arange(2).repeat(count))
 
 
-def _fitted(views: Sequence[View], size: int) -> Iterator[Image.Image]:
+def fitted(views: Sequence[View], size: int) -> Iterator[Image.Image]:
+    """Pictures as they are translated: of `size`, cut from the middle."""
     for view in views:
         yield Image.fromarray(middle(scaled(read(view), size), size))
 
 
-def _taken(reader: Exported, picture: Image.Image) -> int:
+def taken(reader: Exported, picture: Image.Image) -> int:
     """For which kind, by the file, as `translate-eval` asks it."""
     return int(reader(to_tensor(np.asarray(picture.convert("RGB")))[None] / 2 + 0.5).argmax())
 

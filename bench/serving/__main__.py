@@ -67,7 +67,7 @@ def main(
 
 
 def light(path: Path) -> Path:
-    """A restorer small enough to take about 5 ms for 256 pixels on two cores."""
+    """A restorer small enough to take 5 to 8 ms for 256 pixels on two cores of a server processor."""
     import torch
 
     from translate.export import export

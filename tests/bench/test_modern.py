@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from bench import modern
+from bench.reader import Reader
 from bench.resumed import begun
 from tests.small_training import TINY
 from translate.metrics.labels import FACADES
@@ -54,7 +55,7 @@ def test_each_recipe_is_read_on_the_held_out_pairs(facades: Path, tmp_path: Path
     printed = capsys.readouterr().out
     scores = [json.loads(found) for found in re.findall(r"<!-- pix2pix-\S+: (.*) -->", printed)]
     assert len(scores) == 4
-    assert all(score.keys() == set(modern.MEASURES) for score in scores)
+    assert all(list(score) == ["pixel-accuracy", "class-accuracy", "iou"] for score in scores)
     rows = [line for line in printed.splitlines() if re.match(r"\| (faithful|modern) \|", line)]
     accuracies = [[score["pixel-accuracy"] for score in scores[at : at + 2]] for at in (0, 2)]
     for row, found in zip(rows, accuracies, strict=True):
@@ -69,6 +70,27 @@ def test_a_translator_that_is_right_scores_one(facades: Path, tmp_path: Path, mo
     truth = {pair.x: pair.y for pair in pairs}
     monkeypatch.setattr(modern, "held", lambda run: pairs)
     monkeypatch.setattr(modern, "translate", lambda network, x: truth[x])
-    assert modern.read(trained) == dict.fromkeys(modern.MEASURES, 1.0)
+    assert set(modern.read(trained, tmp_path).values()) == {1.0}
     monkeypatch.setattr(modern, "translate", lambda network, x: truth[x].flip(-2))
-    assert modern.read(trained)["pixel-accuracy"] < 0.9
+    assert modern.read(trained, tmp_path)["pixel-accuracy"] < 0.9
+
+
+def test_two_kinds_without_pairs_are_told_apart_by_a_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    for side, low in (("trainA", 160), ("trainB", 0)):
+        (tmp_path / "kinds" / side).mkdir(parents=True)
+        for number in range(12):
+            picture = rng.integers(low, low + 90, (72, 72, 3), np.uint8)
+            Image.fromarray(picture).save(tmp_path / "kinds" / side / f"{side}{number}.png")
+    learn = Reader.trained
+    monkeypatch.setattr(Reader, "trained", lambda data: learn(data, steps=60, batch=16))
+    monkeypatch.setattr(modern, "CROPS", 30)
+    settings = [*modern.small("cyclegan", 64), *SETTINGS, "steps=1", "data.holdout=0.3"]
+    trained = begun("cyclegan", tmp_path / "kinds", tmp_path / "run", settings)
+    train(trained, lambda *_: None)
+    monkeypatch.setattr(modern, "translate", lambda network, x: -x)
+    assert modern.read(trained, tmp_path) == {"there, recognised": 1.0, "back, recognised": 1.0}
+    monkeypatch.setattr(modern, "translate", lambda network, x: x)
+    assert modern.read(trained, tmp_path) == {"there, recognised": 0.0, "back, recognised": 0.0}
+    monkeypatch.setattr(modern, "translate", lambda network, x: -x.abs())  # dark, whatever came
+    assert modern.read(trained, tmp_path) == {"there, recognised": 1.0, "back, recognised": 0.0}
