@@ -121,9 +121,9 @@ def read(run: Run, work: Path) -> dict[str, float]:
 
 def _recognised(domains: unpaired.Domains, network: nn.Module, size: int, path: Path) -> dict[str, float]:
     """Shares of the held-out pictures of X and of Y whose translations are taken for the other kind's."""
-    reader = Exported(path) if path.exists() else learned(domains, CROPS, path)
     if not all(domains.held):
         raise SystemExit("no pictures are held out: set data.holdout")
+    reader = Exported(path) if path.exists() else learned(domains, CROPS, path)
     ways, shares = dict(network.named_children()), {}
     for kind, (way, views) in enumerate(zip(("there", "back"), domains.held, strict=True)):
         told = [taken(reader, _translated(ways[way], picture)) for picture in fitted(views, size)]
