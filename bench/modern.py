@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from bench.gan.runs import spread, table
-from bench.recognised import fitted, learned, taken
+from bench.recognised import CROPS, fitted, learned, taken
 from bench.resumed import begun
 from translate.data import aligned, unpaired
 from translate.data.pixels import to_tensor
@@ -34,8 +34,6 @@ from translate.training.evaluate import Paired, translate
 from translate.training.recipe import Recipe
 from translate.training.run import Run, train
 
-CROPS = 4000
-"""Of each kind, from which the classifier learns."""
 AVERAGED = ("ema=0.999",)
 SPECTRAL = ("critic.network.norm=none", "critic.constraint={name='spectral-norm'}")
 NOISE = ("critic.stabilisers=[{name='instance-noise', start=0.2}]",)

@@ -28,6 +28,8 @@ from translate.training.environment import processor
 
 SIZE = 64
 """Of the classifier's pictures."""
+CROPS = 4000
+"""Of each kind, from which the classifier learns."""
 
 
 def main(
@@ -38,7 +40,7 @@ def main(
     size: Annotated[
         int, typer.Option(min=SIZE, help="Of the pictures that are translated: shorter side scaled, middle cut")
     ] = 128,
-    crops: Annotated[int, typer.Option(min=1, help="Crops of each kind that the classifier learns from")] = 4000,
+    crops: Annotated[int, typer.Option(min=1, help="Crops of each kind that the classifier learns from")] = CROPS,
     work: Annotated[Path, typer.Option(help="Folder for the classifier and the lists")] = Path("runs/bench-recognised"),
 ) -> None:
     """Print how often pictures and translations are taken for the second kind's."""

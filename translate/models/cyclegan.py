@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from translate.gan.adversary import Adversary, named
+from translate.gan.identity import check_identity, identity_loss
 from translate.gan.stabilisers import PicturePool
 
 
@@ -59,11 +60,8 @@ class CycleGAN(nn.Module):
             raise ValueError(f"cyclegan: weights must be ≥ 0, adversarial > 0: {cycle=}, {identity=}, {adversarial=}, {pool=}")
         if any(D.objective.metric or D.matching for D in (D_X, D_Y)):
             raise ValueError("cyclegan: a fake has no real partner, as loss-sensitive and feature-matching need it")
-        if identity and getattr(G, "channels", 3) != getattr(G, "out_channels", 3):
-            raise ValueError(
-                "cyclegan: identity asks a translator for the pictures of its target: both sides need the same "
-                "channels, or --set model.identity=0"
-            )
+        if identity:
+            check_identity("cyclegan", G)
         self.G, self.F, self.D_X, self.D_Y = G, F, D_X, D_Y
         self.cycle, self.identity, self.adversarial = cycle, identity, adversarial
         self.pool_x, self.pool_y = (PicturePool(pool) if pool else nn.Identity() for _ in range(2))
@@ -94,8 +92,8 @@ class CycleGAN(nn.Module):
             terms["cycle_x"] = self.cycle * l1_loss(self.F(out.fake_y), batch.x)
             terms["cycle_y"] = self.cycle * l1_loss(self.G(out.fake_x), batch.y)
         if self.identity:
-            terms["identity_x"] = self.identity * l1_loss(self.F(batch.x), batch.x)
-            terms["identity_y"] = self.identity * l1_loss(self.G(batch.y), batch.y)
+            own_x, own_y = identity_loss(self.G, self.F, batch.x, batch.y)
+            terms |= {"identity_x": self.identity * own_x, "identity_y": self.identity * own_y}
         return terms
 
     def _critic(self, batch: Batch, out: Out) -> dict[str, Tensor]:

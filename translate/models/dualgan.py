@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from translate.gan.adversary import Adversary, named
+from translate.gan.identity import check_identity, identity_loss
 
 
 class Batch(Protocol):
@@ -59,11 +60,8 @@ class DualGAN(nn.Module):
             raise ValueError("dualgan: a fake has no real partner, as loss-sensitive and feature-matching need it")
         if not all(getattr(G, "noise", None) for G in (G_A, G_B)):
             raise ValueError("dualgan: its generators take noise: a unet or resnet with dropout > 0; without it, take cyclegan")
-        if identity and getattr(G_A, "channels", 3) != getattr(G_A, "out_channels", 3):
-            raise ValueError(
-                "dualgan: identity asks a translator for the pictures of its target: both sides need the same "
-                "channels, or --set model.identity=0"
-            )
+        if identity:
+            check_identity("dualgan", G_A)
         self.G_A, self.G_B, self.D_A, self.D_B = G_A, G_B, D_A, D_B
         self.reconstruction_u, self.reconstruction_v, self.identity = reconstruction_u, reconstruction_v, identity
 
@@ -91,6 +89,6 @@ class DualGAN(nn.Module):
         if self.reconstruction_v:
             terms["reconstruction_v"] = self.reconstruction_v * l1_loss(self.G_A(out.fake_u), v)
         if self.identity:
-            terms["identity_u"] = self.identity * l1_loss(self.G_B(u), u)
-            terms["identity_v"] = self.identity * l1_loss(self.G_A(v), v)
+            own_u, own_v = identity_loss(self.G_A, self.G_B, u, v)
+            terms |= {"identity_u": self.identity * own_u, "identity_v": self.identity * own_v}
         return terms
