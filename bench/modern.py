@@ -1,31 +1,31 @@
 """What the modern recipes gain over the faithful ones: `python -m bench.modern --data DIR`. Prints Markdown.
 
 Where DIR holds photographs and their label maps in the colours of CMP facades, a translation is right or wrong pixel by pixel;
-CycleGAN and DualGAN are not told who belongs together. Where it holds two kinds of pictures without pairs, held-out ones are
-translated, and a classifier of the two kinds is asked what for it takes them (`bench.recognised`). Every recipe is trained at a
-small size, for the same number of steps, over several seeds, by the loop that trains everybody's; `--each` adds the faithful
-recipes with one of the changes at a time. Runs are kept below --work, and one that was stopped is gone on with.
+CycleGAN and DualGAN are not told who belongs together. Between two kinds of pictures without pairs, translations are measured
+as in `bench.kinds`, beside untranslated pictures and the target's own.
+
+Every recipe is trained at a small size, for the same number of steps, over several seeds, by the loop that trains everybody's;
+`--each` adds the faithful recipes with one of the changes at a time. Runs are kept below --work, and one that was stopped is gone
+on with.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 import typer
-from PIL import Image
 from torch import Tensor, nn
 
 from bench.gan.runs import spread, table
-from bench.recognised import CROPS, fitted, learned, taken
+from bench.kinds import Kinds
 from bench.resumed import begun
 from translate.data import aligned, unpaired
-from translate.data.pixels import to_tensor
 from translate.metrics import Result
 from translate.metrics.labels import FACADES, Segmentation
-from translate.metrics.networks import Exported
 from translate.runtime.threads import usable_cpus
 from translate.training import tasks
 from translate.training.checkpoint import generator_weights
@@ -78,16 +78,23 @@ def main(
         ways |= {f"faithful, {change}": (system, told) for change, told in CHANGES[system].items()} if each else {}
         ways["modern"] = (f"{system}-modern", ())
         found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
-        for way, (recipe, changes) in ways.items():
-            for seed in range(1, seeds + 1):
-                told = [*small(recipe, size), f"steps={steps}", f"seed={seed}"]
-                folder = work / f"{system}-{way.replace(', ', '-').replace(' ', '-')}-{seed}"
-                run = begun(recipe, data, folder, [*told, *changes, *(settings or [])])
-                train(run, lambda *_: None)
-                found[way].append(read(run, work))
-                print(f"<!-- {folder.name}: {json.dumps(found[way][-1])} -->", flush=True)
+        runs: list[Run] = []
+        for way, seed in product(ways, range(1, seeds + 1)):
+            recipe, changes = ways[way]
+            told = [*small(recipe, size), f"steps={steps}", f"seed={seed}"]
+            folder = work / f"{system}-{way.replace(', ', '-').replace(' ', '-')}-{seed}"
+            run = begun(recipe, data, folder, [*told, *changes, *(settings or [])])
+            train(run, lambda *_: None)
+            runs.append(run)
+            found[way].append(read(run, work))
+            print(f"<!-- {folder.name}: {json.dumps(found[way][-1])} -->", flush=True)
+        if kinds := between(runs[-1], work):
+            found |= {what: [scores] for what, scores in kinds.gauges().items()}
         measures = list(found["modern"][0])
-        rows = [(way, *(spread([score[name] for score in scores]) for name in measures)) for way, scores in found.items()]
+        rows = [
+            (way, *(spread([score[name] for score in scores]) if name in scores[0] else "" for name in measures))
+            for way, scores in found.items()
+        ]
         table(system, (system, *measures), rows)
 
 
@@ -106,32 +113,22 @@ def read(run: Run, work: Path) -> dict[str, float]:
     network: nn.Module = run.recipe.build().translator
     network.load_state_dict(generator_weights(run.folder))
     network.eval()
-    match run.task:
-        case tasks.Domains(domains=domains) if not domains.pairs:
-            return _recognised(domains, network, run.recipe.data.size, work / "classifier.onnx")
-    network = dict(network.named_children()).get("there", network)
+    ways = dict(network.named_children())
+    if kinds := between(run, work):
+        return kinds.scores(*(partial(translate, ways[way]) for way in ("there", "back")))
     segmentation = Segmentation(FACADES)
     for pair in held(run):
-        x, fake, y = (_shown(t) for t in (pair.x, translate(network, pair.x), pair.y))
+        x, fake, y = (_shown(t) for t in (pair.x, translate(ways.get("there", network), pair.x), pair.y))
         segmentation.add(Result("", x, fake, y))
     return {name: round(score.value, 4) for name, score in segmentation.scores().items()}
 
 
-def _recognised(domains: unpaired.Domains, network: nn.Module, size: int, path: Path) -> dict[str, float]:
-    """Shares of the held-out pictures of X and of Y whose translations are taken for the other kind's."""
-    if not all(domains.held):
-        raise SystemExit("no pictures are held out: set data.holdout")
-    reader = Exported(path) if path.exists() else learned(domains, CROPS, path)
-    ways, shares = dict(network.named_children()), {}
-    for kind, (way, views) in enumerate(zip(("there", "back"), domains.held, strict=True)):
-        told = [taken(reader, _translated(ways[way], picture)) for picture in fitted(views, size)]
-        shares[f"{way}, recognised"] = round(float(np.mean(np.array(told) == 1 - kind)), 4)
-    return shares
-
-
-def _translated(network: nn.Module, picture: Image.Image) -> Image.Image:
-    y = translate(network, to_tensor(np.asarray(picture))[None])[0]
-    return Image.fromarray((_shown(y) * 255).round().byte().permute(1, 2, 0).numpy())
+def between(run: Run, work: Path) -> Kinds | None:
+    """Where the run's data are two kinds without pairs."""
+    match run.task:
+        case tasks.Domains(domains=domains) if not domains.pairs:
+            return Kinds(domains, run.recipe.data.size, work / "classifier.onnx")
+    return None
 
 
 def held(run: Run) -> Sequence[Paired]:

@@ -2,13 +2,16 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor
 
-from bench import modern
+from bench import kinds, modern
 from bench.reader import Reader
 from bench.resumed import begun
 from tests.small_training import TINY
@@ -84,13 +87,30 @@ def test_two_kinds_without_pairs_are_told_apart_by_a_classifier(tmp_path: Path, 
             Image.fromarray(picture).save(tmp_path / "kinds" / side / f"{side}{number}.png")
     learn = Reader.trained
     monkeypatch.setattr(Reader, "trained", lambda data: learn(data, steps=60, batch=16))
-    monkeypatch.setattr(modern, "CROPS", 30)
+    monkeypatch.setattr(kinds, "CROPS", 30)
     settings = [*modern.small("cyclegan", 64), *SETTINGS, "steps=1", "data.holdout=0.3"]
     trained = begun("cyclegan", tmp_path / "kinds", tmp_path / "run", settings)
     train(trained, lambda *_: None)
-    monkeypatch.setattr(modern, "translate", lambda network, x: -x)
-    assert modern.read(trained, tmp_path) == {"there, recognised": 1.0, "back, recognised": 1.0}
+
+    def shares(change: Callable[[Tensor], Tensor], kept: float) -> tuple[float, float]:
+        monkeypatch.setattr(modern, "translate", lambda network, x: change(x))
+        scores = modern.read(trained, tmp_path)
+        for way in ("there", "back"):
+            assert 0 < scores[f"{way}, patches"] < 0.2  # all of them are noise
+            assert scores[f"{way}, brightness"] == pytest.approx(kept, abs=0.1)
+        return scores["there, recognised"], scores["back, recognised"]
+
+    assert shares(lambda x: -x, -1) == (1, 1)
+    assert shares(lambda x: x, 1) == (0, 0)
+    rng = torch.Generator().manual_seed(0)
+    assert shares(lambda x: -torch.rand(x.shape, generator=rng), 0) == (1, 0)  # dark, whatever came
     monkeypatch.setattr(modern, "translate", lambda network, x: x)
-    assert modern.read(trained, tmp_path) == {"there, recognised": 0.0, "back, recognised": 0.0}
-    monkeypatch.setattr(modern, "translate", lambda network, x: -x.abs())  # dark, whatever came
-    assert modern.read(trained, tmp_path) == {"there, recognised": 1.0, "back, recognised": 0.0}
+    between = modern.between(trained, tmp_path)
+    assert between
+    gauged = between.gauges()
+    assert gauged["untranslated"] | {"there, brightness": 1, "back, brightness": 1} == modern.read(trained, tmp_path)
+    monkeypatch.setattr(modern, "translate", lambda network, x: x.mean((2, 3), keepdim=True).expand_as(x))
+    flat, own = modern.read(trained, tmp_path), gauged["the target's own"]
+    for way in ("there", "back"):
+        assert own[f"{way}, recognised"] == 1
+        assert own[f"{way}, patches"] < flat[f"{way}, patches"] / 3
