@@ -46,8 +46,8 @@ CHANGES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "averaged weights": AVERAGED,
         "spectral norm": SPECTRAL,
         "instance noise": NOISE,
-        "both": (*SPECTRAL, *NOISE),
         "resize-convolution": ("generator.upsample=resize",),
+        "weaker identity": ("model.identity=2",),
     },
     "dualgan": {
         "averaged weights": AVERAGED,
