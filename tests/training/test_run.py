@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +142,13 @@ def test_what_cannot_be_trained_leaves_no_folder(photographs: Path, tmp_path: Pa
 
 
 def test_a_measure_that_is_not_taken_is_told_before_training(photographs: Path, tmp_path: Path) -> None:
-    run = create("restore.toml", photographs, tmp_path / "run", [*SMALL, "select=old/pnsr"])
     with pytest.raises(ValueError, match="choose from old/psnr"):
-        train(run, lambda *_: pytest.fail("it trained"))
+        create("restore.toml", photographs, tmp_path / "run", [*SMALL, "select=old/pnsr"])
+    assert not (tmp_path / "run").exists()
+    run = create("restore.toml", photographs, tmp_path / "run", list(SMALL))
+    told = replace(run, recipe=run.recipe.model_copy(update={"select": "old/pnsr"}))  # as where pictures are others by now
+    with pytest.raises(ValueError, match="choose from old/psnr"):
+        train(told, lambda *_: pytest.fail("it trained"))
 
 
 def test_two_trainers_do_not_share_a_folder(photographs: Path, tmp_path: Path) -> None:

@@ -70,6 +70,12 @@ def fit(recipe: Recipe, run: Path, task: Task, report: Callable[[Status], None] 
         raise OSError(f"{told}. {_standing(run)}") from error
 
 
+def check_select(recipe: Recipe, judge: Judge) -> None:
+    """Raises `ValueError` where the best checkpoint is to be chosen by what nobody measures."""
+    if judge.measures and recipe.select and recipe.select not in judge.measures:
+        raise ValueError(f"select = {recipe.select!r} is not measured on this data; choose from {', '.join(judge.measures)}")
+
+
 def _fit(fabric: Fabric, recipe: Recipe, run: Path, task: Task, report: Callable[[Status], None]) -> Path:
     model, leads = recipe.build(), fabric.is_global_zero
     found = told_by_first(fabric, checkpoint.latest(run) if leads else None)
@@ -93,8 +99,7 @@ def _fit(fabric: Fabric, recipe: Recipe, run: Path, task: Task, report: Callable
         return _best(run, state)
 
     judge = task.judge()
-    if judge.measures and recipe.select and recipe.select not in judge.measures:
-        raise ValueError(f"select = {recipe.select!r} is not measured on this data; choose from {', '.join(judge.measures)}")
+    check_select(recipe, judge)
     data, watch, pace = task.dataset(), Collapse(model, recipe.steps), Pace()
     source = batches(recipe, data, first, task.start_worker, fabric.global_rank, fabric.world_size)
     with Log(run, first) if leads else nullcontext() as log:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from translate.training import checkpoint, tasks
-from translate.training.fit import Status, fit
+from translate.training.fit import Status, check_select, fit
 from translate.training.processes import is_first, launcher, precision
 from translate.training.recipe import Recipe
 from translate.training.report import Reporter
@@ -34,6 +34,7 @@ def create(recipe: str, data: Path | None, folder: Path, settings: list[str]) ->
     fabric = launcher(resolved)
     model = resolved.build()
     task.check(model)
+    check_select(resolved, task.judge())
     if resolved.start:
         checkpoint.load_generator(model.translator, resolved.start)
     fabric.barrier()  # of several processes all have looked now, and the first may write
