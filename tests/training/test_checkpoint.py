@@ -35,7 +35,8 @@ def write(run: Path, step: int, others: tuple[checkpoint.Private, ...] = ()) -> 
     optimiser = torch.optim.AdamW(model.net.parameters())
     model.net(torch.ones(1, 2)).sum().backward()
     optimiser.step()
-    checkpoint.save(run, step, model, EMA(model.net), {"generator": optimiser}, {"best": None}, others)  # type: ignore[arg-type]
+    tensors = checkpoint.tensors(model, EMA(model.net), {"generator": optimiser})  # type: ignore[arg-type]
+    checkpoint.save(run, step, tensors, {"best": None}, others)
     return model
 
 
@@ -126,8 +127,7 @@ def test_each_process_gets_its_own_random_numbers_and_pictures_back(tmp_path: Pa
     expected = torch.rand(3)
     for rank, numbers, picture in ((0, expected, 4.0), (1, drawn, 9.0), (2, expected, 4.0)):
         model = Pair()
-        optimisers = {"generator": torch.optim.AdamW(model.net.parameters())}
-        state = checkpoint.load(checkpoint.folder(tmp_path, 4), model, EMA(model.net), optimisers, rank)  # type: ignore[arg-type]
+        state = checkpoint.load(checkpoint.folder(tmp_path, 4), model, EMA(model.net), rank)  # type: ignore[arg-type]
         assert state["step"] == 4
         assert torch.rand(3).equal(numbers)
         assert (model.pool.pictures == picture).all()

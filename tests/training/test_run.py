@@ -179,13 +179,13 @@ def test_a_start_of_another_network_is_refused(photographs: Path, tmp_path: Path
 @pytest.mark.skipif(resource is None, reason="no limits on this system")
 def test_a_full_disk_ends_clearly_and_keeps_the_last_checkpoint(photographs: Path, tmp_path: Path) -> None:
     run = create("restore.toml", photographs, tmp_path / "run", list(SMALL))
-    model, ema, optimisers = recipe_parts(run.recipe)
-    checkpoint.save(run.folder, 1, model, ema, optimisers, {})
+    tensors = checkpoint.tensors(*recipe_parts(run.recipe))
+    checkpoint.save(run.folder, 1, tensors, {})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(OSError, match=r"weights\.safetensors"):
-            checkpoint.save(run.folder, 2, model, ema, optimisers, {})
+            checkpoint.save(run.folder, 2, tensors, {})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert checkpoint.latest(run.folder) == checkpoint.folder(run.folder, 1)

@@ -10,27 +10,48 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from translate.gan.stabilisers import EMA
 from translate.models import System
+from translate.training.shards import like, whole
 
 SUMS = "SHA256SUMS"
 """In a checkpoint's folder, as `sha256sum --check` reads it."""
 
+Tensors = dict[str, dict[str, Tensor]]
+"""A checkpoint's tensors, by the name of their file and their own."""
 Private = Mapping[str, Tensor]
 """What a process has for itself: its random numbers, and the pictures of its pools."""
+
+
+def tensors(model: System, ema: EMA, optimisers: Mapping[str, Optimizer], keep: bool = True) -> Tensors:
+    """What `save` writes of one process. Where weights are shared out all processes have to call it, those that do not `keep`
+    them for nothing."""
+    moments = {
+        f"{name}/{index}/{key}": torch.as_tensor(value)
+        for name, optimiser in optimisers.items()
+        for index, values in optimiser.state_dict()["state"].items()
+        for key, value in values.items()
+    }
+    found = {"weights": model.state_dict(), "ema": ema.network.state_dict(), "optimizer": moments}
+    kept: Tensors = {file: {} for file in found}
+    for file, named in found.items():
+        for name, tensor in named.items():
+            together = whole(tensor)
+            if keep:
+                kept[file][name] = together.detach().cpu()
+    kept["optimizer"] |= {name: value for name, value in private(model).items() if name.startswith("rng")}
+    return kept
 
 
 def save(
     run: Path,
     step: int,
-    model: System,
-    ema: EMA,
-    optimisers: Mapping[str, Optimizer],
+    tensors: Tensors,
     state: Mapping[str, Any],
     others: Sequence[Private] = (),
     below: str = "checkpoints",
@@ -45,15 +66,10 @@ def save(
     partial = target.with_name(f".{target.name}.partial")
     for left in target.parent.glob(".*.partial"):  # by a kill
         shutil.rmtree(left)
-    mine = {name: value for name, value in private(model).items() if name.startswith("rng")}
-    for name, optimiser in optimisers.items():
-        for index, values in optimiser.state_dict()["state"].items():
-            mine |= {f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in values.items()}
     try:
         partial.mkdir(parents=True)
-        _save_tensors(model.state_dict(), partial / "weights.safetensors")
-        _save_tensors(ema.network.state_dict(), partial / "ema.safetensors")
-        _save_tensors(mine, partial / "optimizer.safetensors")
+        for file, named in tensors.items():
+            _save_tensors(named, partial / f"{file}.safetensors")
         if others:
             theirs = {f"{rank}/{name}": value for rank, own in enumerate(others, 1) for name, value in own.items()}
             _save_tensors(theirs, partial / "processes.safetensors")
@@ -82,35 +98,36 @@ def private(model: System) -> Private:
     return tensors
 
 
-def load(path: Path, model: System, ema: EMA, optimisers: Mapping[str, Optimizer], rank: int = 0) -> dict[str, Any]:
-    """Restores everything that `save` wrote for process `rank` and returns the state.
+def load(path: Path, model: System, ema: EMA, rank: int = 0) -> dict[str, Any]:
+    """Restores what `save` wrote for process `rank`, but for `load_moments`, and returns the state.
 
     A process that was not there when it was written gets the first one's; its random numbers then have to be made others.
     """
-    weights, tensors = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
+    weights, mine = load_file(path / "weights.safetensors"), _read(path / "optimizer.safetensors", "rng")
     if rank and (path / "processes.safetensors").is_file():
-        theirs = load_file(path / "processes.safetensors")
-        own = {name.partition("/")[2]: value for name, value in theirs.items() if name.startswith(f"{rank}/")}
-        tensors |= {name: value for name, value in own.items() if name.startswith("rng")}
-        weights |= {name: value for name, value in own.items() if name in weights}
+        own = _read(path / "processes.safetensors", f"{rank}/")
+        theirs = {name.partition("/")[2]: value for name, value in own.items()}
+        mine |= {name: value for name, value in theirs.items() if name.startswith("rng")}
+        weights |= {name: value for name, value in theirs.items() if name in weights}
     model.load_state_dict(weights)
     ema.network.load_state_dict(load_file(path / "ema.safetensors"))
-    torch.set_rng_state(tensors.pop("rng"))
-    cuda = tensors.pop("rng-cuda", None)
-    if cuda is not None and torch.cuda.is_available():
-        torch.cuda.set_rng_state(cuda)
-    for name, optimiser in optimisers.items():
+    torch.set_rng_state(mine["rng"])
+    if "rng-cuda" in mine and torch.cuda.is_available():
+        torch.cuda.set_rng_state(mine["rng-cuda"])
+    return dict(json.loads((path / "state.json").read_text(encoding="utf-8")))
+
+
+def load_moments(path: Path, optimisers: Mapping[str, Optimizer]) -> None:
+    """What the optimisers had gathered when `save` wrote `path`; all or a part of it, as their parameters are."""
+    for player, optimiser in optimisers.items():
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            owner, index, field = key.split("/")
-            if owner == name:
-                parameter = parameters[int(index)]
-                # Fused optimisers walk through memory side by side, so moments must lie as their weights do.
-                moment = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
-                state.setdefault(int(index), {})[field] = moment
+        for name, value in _read(path / "optimizer.safetensors", f"{player}/").items():
+            _, index, field = name.split("/")
+            parameter = parameters[int(index)]
+            # Fused optimisers walk through memory side by side, so moments must lie as their weights do.
+            state.setdefault(int(index), {})[field] = like(parameter, value) if value.shape == parameter.shape else value
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return dict(json.loads((path / "state.json").read_text(encoding="utf-8")))
 
 
 def latest(run: Path) -> Path | None:
@@ -196,6 +213,13 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def _read(path: Path, begin: str) -> dict[str, Tensor]:
+    """Those tensors of a file whose names begin so."""
+    with safe_open(path, "pt") as file:
+        names = [name for name in file.keys() if name.startswith(begin)]  # noqa: SIM118 - the file is no mapping
+        return {name: file.get_tensor(name) for name in names}
 
 
 def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:

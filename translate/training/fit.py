@@ -20,6 +20,7 @@ from translate.training.evaluate import Judge
 from translate.training.log import Log, Pace, memory
 from translate.training.processes import draw_apart, gathered, launcher, same_everywhere, told_by_first
 from translate.training.recipe import Recipe
+from translate.training.shards import share_out, shares
 from translate.training.step import Step
 from translate.training.watch import Collapse, Diverged
 
@@ -86,10 +87,13 @@ def _fit(fabric: Fabric, recipe: Recipe, run: Path, task: Task, report: Callable
     model = model.to(fabric.device)
     ema = EMA(model.translator, recipe.ema)
     same_everywhere(fabric, model)
-    step = Step(recipe, fabric, model)
     state: dict[str, Any] = {"best": None}
     if found is not None:
-        state = checkpoint.load(found, model, ema, step.optimisers, fabric.global_rank)
+        state = checkpoint.load(found, model, ema, fabric.global_rank)
+    share_out(fabric, model, ema)
+    step = Step(recipe, fabric, model)
+    if found is not None:
+        checkpoint.load_moments(found, step.optimisers)
         step.history.state = state.get("losses", {})
         if leads:
             _tell_best(run, state)  # a kill may have come between the checkpoint and this
@@ -126,15 +130,16 @@ def _fit(fabric: Fabric, recipe: Recipe, run: Path, task: Task, report: Callable
             last = done == recipe.steps
             pace.pause()
             if judge.measures and (last or done % recipe.validate_every == 0):
-                if log:
+                if log or shares(fabric):
                     _validate(recipe, run, judge, model, ema, log, done, state)
                 state["best"] = told_by_first(fabric, state["best"])
             improved = state["best"] is not None and state["best"]["step"] == done
             if last or improved or done % recipe.checkpoint_every == 0:
                 state |= {"losses": step.history.state, "processes": fabric.world_size}
                 private = gathered(fabric, checkpoint.private(model))
+                tensors = checkpoint.tensors(model, ema, step.optimisers, leads)
                 if leads:
-                    checkpoint.save(run, done, model, ema, step.optimisers, state, private[1:])
+                    checkpoint.save(run, done, tensors, state, private[1:])
                     _tell_best(run, state)
                     checkpoint.prune(run, recipe.keep, state["best"] and state["best"]["step"])
             pace.go()
@@ -142,13 +147,16 @@ def _fit(fabric: Fabric, recipe: Recipe, run: Path, task: Task, report: Callable
 
 
 def _validate(
-    recipe: Recipe, run: Path, judge: Judge, model: System, ema: EMA, log: Log, done: int, state: dict[str, Any]
+    recipe: Recipe, run: Path, judge: Judge, model: System, ema: EMA, log: Log | None, done: int, state: dict[str, Any]
 ) -> None:
-    """Measures the averaged generator, draws its preview, and keeps in `state` what is the best so far."""
+    """Measures the averaged generator, draws its preview, and keeps in `state` what is the best so far. Without a log it only
+    helps others, with whom it shares weights out, to do so."""
     device = next(ema.network.parameters()).device
     scores = judge.scores(model, ema.network, device)
-    log.measured(done, scores)
     sheet = judge.sheet(model, ema.network, device)
+    if log is None:
+        return
+    log.measured(done, scores)
     (run / "previews").mkdir(exist_ok=True)
     Image.fromarray(sheet).save(run / "previews" / f"{done:08d}.png")
     log.board.add_image("previews", sheet, done, dataformats="HWC")
@@ -170,6 +178,7 @@ def _keep(
     """Writes what led to the error where no resume looks for it, and says so."""
     shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     told = f"It was learning from {shown}"
+    tensors = checkpoint.tensors(step.model, ema, step.optimisers, fabric.is_global_zero)
     try:
         if fabric.is_global_zero:
             what = {
@@ -180,9 +189,7 @@ def _keep(
                     "files": list(names),
                 }
             }
-            kept = checkpoint.save(
-                run, error.step - 1, step.model, ema, step.optimisers, {**state, **what}, below="diverged", batches=taken
-            )
+            kept = checkpoint.save(run, error.step - 1, tensors, {**state, **what}, below="diverged", batches=taken)
             told += f"; the batch and the weights before the move lie in {kept}"
     except OSError as failed:
         told += f"; what led to it could not be kept: {failed}"

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from lightning.fabric import Fabric
-from lightning.fabric.strategies import DDPStrategy
+from lightning.fabric.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from translate.models import System
+from translate.training import shards
 from translate.training.environment import computes_bf16
 from translate.training.recipe import Recipe
 
@@ -34,7 +35,11 @@ def launcher(recipe: Recipe) -> Fabric:
         raise ValueError(
             f"batch = {recipe.batch} cannot be shared out evenly among {world} processes: make it a multiple of them"
         )
-    strategy = DDPStrategy(timeout=PATIENCE) if world > 1 else "auto"
+    strategy: Strategy | str = "auto"
+    if world > 1 and recipe.shard:
+        strategy = ModelParallelStrategy(shards.split, data_parallel_size=world, tensor_parallel_size=1, timeout=PATIENCE)
+    elif world > 1:
+        strategy = DDPStrategy(timeout=PATIENCE)
     try:
         fabric = Fabric(
             accelerator=recipe.device, strategy=strategy, devices=local, num_nodes=world // local, precision=precision(recipe)
@@ -76,10 +81,11 @@ def same_everywhere(fabric: Fabric, model: System) -> None:
 
 
 def average(fabric: Fabric, parameters: Sequence[nn.Parameter], numbers: Tensor) -> Tensor:
-    """Gradients, in place, and `numbers` `[K]` become their means over all processes, in one message."""
+    """Gradients, in place, and `numbers` `[K]` become their means over all processes, in one message. Gradients of weights that
+    are shared out are means already."""
     if fabric.world_size == 1:
         return numbers
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    gradients = [each.grad for each in parameters if each.grad is not None and not shards.is_part(each)]
     whole = torch.cat([*(gradient.reshape(-1) for gradient in gradients), numbers])
     dist.all_reduce(whole)
     whole /= fabric.world_size

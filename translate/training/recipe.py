@@ -46,6 +46,8 @@ class Recipe(Section):
     precision: Literal["32-true", "bf16-mixed", "auto"] = "32-true"
     """auto: bf16-mixed where the device computes in bfloat16, else 32-true; a run folder's recipe says which."""
     channels_last: bool = False
+    shard: bool = False
+    """Several processes share the weights of all but critics out among them, with gradients, moments and average (FSDP)."""
     clip: float = Field(default=0, ge=0)
     """Largest norm of a player's gradient; 0: no limit."""
     explosion: float = Field(default=10000, ge=0)

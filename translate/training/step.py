@@ -14,6 +14,7 @@ from translate.gan.adversary import Adversary
 from translate.models import System
 from translate.training.processes import average
 from translate.training.recipe import Recipe
+from translate.training.shards import whole
 from translate.training.watch import Diverged, History
 
 SMALL = 1 << 16
@@ -103,8 +104,8 @@ class Step:
 
     def _norm(self, player: Player) -> Tensor:
         if self.recipe.clip:
-            return clip_grad_norm_(player.parameters, self.recipe.clip)
-        return get_total_norm([parameter.grad for parameter in player.watched if parameter.grad is not None])
+            return whole(clip_grad_norm_(player.parameters, self.recipe.clip))
+        return whole(get_total_norm([parameter.grad for parameter in player.watched if parameter.grad is not None]))
 
     def _check(self, player: str, losses: Mapping[str, float], norm: float, step: int) -> None:
         total = sum(losses.values())

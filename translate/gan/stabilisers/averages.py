@@ -12,7 +12,7 @@ class EMA:
     """Exponential moving average of a network's weights (Karras et al. 2018, appendix A.1, for GANs).
 
     The decay rises to `decay` over the first steps, so that the random start is forgotten early. With a decay of 0 the average is
-    the network itself: it shares its weights, and `update` moves none.
+    the network itself: it `borrows` its weights, and `update` moves none.
     """
 
     def __init__(self, network: nn.Module, decay: float = 0.999) -> None:
@@ -20,14 +20,15 @@ class EMA:
             raise ValueError(f"EMA: the decay must be from 0 to below 1, not {decay}")
         self.decay = decay
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        if not decay:
+        self.borrows = not decay
+        if self.borrows:
             for average, weight in zip(self.network.parameters(), network.parameters(), strict=True):
                 average.data = weight.data
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
         """Moves the average towards `network` after training step `step` (counted from 1)."""
-        if self.decay:
+        if not self.borrows:
             decay = min(self.decay, step / (step + 10))
             for average, weight in zip(self.network.parameters(), network.parameters(), strict=True):
                 average.lerp_(weight, 1 - decay)
