@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.fabric import Fabric
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
@@ -23,7 +24,8 @@ from tests.small_training import TINY
 from translate.data.pixels import start_worker
 from translate.gan.networks.blocks import SampleBatchNorm
 from translate.gan.stabilisers import EMA
-from translate.training import checkpoint, processes
+from translate.models import System
+from translate.training import checkpoint, fit, processes, shards
 from translate.training.recipe import Recipe
 from translate.training.run import create, resume_run, train
 from translate.training.samples import Modes
@@ -127,6 +129,49 @@ def test_two_processes_resumed_end_with_the_same_bits(folders: Path, tmp_path: P
     assert not theirs["1/rng"].equal(load_file(kept / "optimizer.safetensors")["rng"])
     weights = load_file(checkpoint.folder(tmp_path / "whole", 3) / "ema.safetensors")
     assert not all(value.equal(load_file(kept / "ema.safetensors")[key]) for key, value in weights.items())
+
+
+def shared_out(data: Path, folder: Path, settings: tuple[str, ...]) -> None:
+    """As `begin`, with every layer split by itself, and a look at what this process holds of it all."""
+    shards.LARGE, share_out, strides = 100, fit.share_out, set()
+
+    def looked_at(fabric: Fabric, model: System, ema: EMA) -> None:
+        share_out(fabric, model, ema)
+        for name, parameter in model.named_parameters():
+            rows = len(parameter)
+            if name.startswith(("G.", "F.")):
+                assert len(parameter.to_local()) == (rows // 2 if fabric.global_rank else -(-rows // 2))
+            else:
+                assert not shards.is_part(parameter)
+        assert all(shards.is_part(average) for average in ema.network.parameters())
+        for network in (model.G, model.F):  # what comes out of the last convolution, before the tanh
+            network.body[-2].register_forward_hook(lambda layer, given, made: strides.add(made.stride()))
+
+    fit.share_out = looked_at
+    begin(data, folder, settings)
+    assert (3 * 16 * 16, 1, 3 * 16, 3) in strides  # channels_last
+    assert (3 * 16 * 16, 16 * 16, 16, 1) not in strides
+
+
+SHARED = (*ALONE, "shard=true", "clip=1", "accumulate=2", "channels_last=true")
+
+
+def test_two_processes_that_share_weights_out_learn_what_one_learns_and_either_goes_on_for_the_other(
+    folders: Path, tmp_path: Path
+) -> None:
+    begin(folders, tmp_path / "one", SHARED)
+    together(shared_out, folders, tmp_path / "two", SHARED)
+    assert same_losses(tmp_path / "two", tmp_path / "one")
+    for name in ("weights", "ema"):
+        one, two = (load_file(checkpoint.folder(tmp_path / run, 5) / f"{name}.safetensors") for run in ("one", "two"))
+        assert {key: value.shape for key, value in one.items()} == {key: value.shape for key, value in two.items()}
+    together(go_on, rewound(tmp_path / "one", tmp_path / "widened"))
+    assert same_losses(tmp_path / "widened", tmp_path / "one")
+    go_on(rewound(tmp_path / "two", tmp_path / "narrowed"))
+    assert same_losses(tmp_path / "narrowed", tmp_path / "one")
+    together(go_on, rewound(tmp_path / "two", tmp_path / "again"))
+    together(go_on, rewound(tmp_path / "two", tmp_path / "and again"))
+    assert same_bits(tmp_path / "again", tmp_path / "and again")
 
 
 def killed_at(call: int, folder: Path) -> None:

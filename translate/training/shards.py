@@ -5,6 +5,7 @@ stage 3), by PyTorch's `fully_shard`, which averages the gradients as well. The 
 a critic's gradient backwards, where nobody puts its layers together.
 """
 
+import warnings
 from typing import Any
 
 import torch
@@ -49,6 +50,8 @@ def share_out(fabric: Fabric, model: System, ema: EMA) -> None:
     """Splits what players without a critic train, and the average. Weights are to be there by then, and optimisers not yet."""
     if not shares(fabric):
         return
+    # It warns of what comes out of a network as a view. Nobody writes into that here.
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")
     players = [module for module in model.players.values() if not any(isinstance(part, Adversary) for part in module.modules())]
     for module in (*players, ema.network):
         for network in module.children() if isinstance(module, nn.ModuleList | nn.ModuleDict) else [module]:
