@@ -220,6 +220,7 @@ def test_the_command_runs_what_it_is_asked_for(
     monkeypatch.setattr(plane.Game, "train_critic", lambda self, steps: train_critic(self, min(steps, 1)))
     monkeypatch.setattr(digits, "SYSTEMS", {name: (f"{name}-digits",) for name in ("class-cgan", "vaegan")})
     asked = ["saturation", "weights", "systems", "conditional", "encoders", "pretraining"]
+    asked += ["noise", "features", "walks", "architectures"]
     command.main(only=asked, seeds=1, jobs=1, work=tmp_path / "work", out=tmp_path / "out")
     printed = capsys.readouterr().out
     tables = rows(printed)
@@ -230,10 +231,16 @@ def test_the_command_runs_what_it_is_asked_for(
         ["samples", "real held-out digits"],
         ["pixels", "bigan", "vaegan"],
         ["without", "with"],
+        ["0", "0.1", "0.2", "0.4", "0.8"],
+        ["pixels", "an untrained critic's features", "DCGAN's critic's features"],
+        ["DCGAN", "without BatchNorm", "MLP, 4 × 512"],
     ]
     assert float(tables[1]["wgan"][0]) <= 0.1  # clipped
     assert 0.9 < float(tables[4]["pixels"][1]) <= 1
-    pictures = {"saturation", "weights", "digits", "conditional", "encoders"}
+    few, more, many = map(float, tables[7]["pixels"])  # of so many labelled digits
+    assert 0.6 < few < more < many < 1
+    assert all(len(scores) == 2 for scores in tables[8].values())
+    pictures = {"saturation", "weights", "digits", "conditional", "encoders", "noise", "walks"}
     assert {path.stem for path in (tmp_path / "out").iterdir()} == pictures
     assert set(re.findall(r"!\[(\w+)\]", printed)) == pictures
 
