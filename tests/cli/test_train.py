@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tests.small_training import SMALL
 from translate.cli.progress import EVERY, Training, told
 from translate.cli.train import app
-from translate.training import audited, summary
+from translate.training import audited, pages, summary
 from translate.training.recipe import Recipe
 from translate.training.run import create
 
@@ -66,6 +66,21 @@ def test_the_data_is_audited_into_the_run(photographs: Path, tmp_path: Path, mon
     monkeypatch.setattr(audited, "MOST", 11)
     assert audited.look(made, photographs) == []
     assert "12 pictures, over 11" in json.loads((made.folder / "audit.json").read_text())["skipped"]
+
+
+@pytest.mark.parametrize(("launched", "shard", "keeps"), [(False, True, True), (True, False, True), (True, True, False)])
+def test_freed_memory_is_kept_but_where_weights_are_shared_out(
+    launched: bool, shard: bool, keeps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if launched:
+        for name, value in {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1", "RANK": "0"}.items():
+            monkeypatch.setenv(name, value)
+    kept: list[bool] = []
+    monkeypatch.setattr(pages, "keep_pages", lambda: kept.append(True))
+    settings = (*RING, f"shard={str(shard).lower()}", "steps=1", "validate_every=9", "select=", "workers=0")
+    code, _, said = run("gan-ring.toml", "--out", str(tmp_path / "run"), settings=settings)
+    assert code == 0, said
+    assert bool(kept) == keeps
 
 
 def test_losses_are_told_once_under_their_player() -> None:

@@ -25,7 +25,7 @@ from translate.data.pixels import start_worker
 from translate.gan.networks.blocks import SampleBatchNorm
 from translate.gan.stabilisers import EMA
 from translate.models import System
-from translate.training import checkpoint, fit, processes, shards
+from translate.training import checkpoint, environment, fit, processes, shards
 from translate.training.recipe import Recipe
 from translate.training.run import create, resume_run, train
 from translate.training.samples import Modes
@@ -172,6 +172,46 @@ def test_two_processes_that_share_weights_out_learn_what_one_learns_and_either_g
     together(go_on, rewound(tmp_path / "two", tmp_path / "again"))
     together(go_on, rewound(tmp_path / "two", tmp_path / "and again"))
     assert same_bits(tmp_path / "again", tmp_path / "and again")
+
+
+def diverging(data: Path, folder: Path, settings: tuple[str, ...]) -> None:
+    with pytest.raises(FloatingPointError, match=r"generator is (nan|inf)") as told:
+        begin(data, folder, settings)
+    if processes.is_first():
+        (folder / "told.txt").write_text(str(told.value))
+
+
+@pytest.mark.parametrize("shard", ["shard=false", "shard=true"])
+def test_processes_that_diverge_keep_the_whole_batch(shard: str, folders: Path, tmp_path: Path) -> None:
+    """Both halves, and what all of them hold of the weights."""
+    settings = (*ALONE, shard, "accumulate=2", "optimisers.generator.lr=1e20", "generator.norm=none")
+    diverging(folders, tmp_path / "one", settings)
+    together(diverging, folders, tmp_path / "two", settings)
+    kept = [next((tmp_path / run / "diverged").iterdir()) for run in ("one", "two")]
+    assert kept[0].name == kept[1].name
+    for file in ("batch", "weights"):
+        one, two = (load_file(path / f"{file}.safetensors") for path in kept)
+        assert {name: tensor.shape for name, tensor in one.items()} == {name: tensor.shape for name, tensor in two.items()}
+        if file == "batch":
+            assert all(tensor.equal(two[name]) for name, tensor in one.items())
+            assert sorted(one) == ["0/x", "0/y", "1/x", "1/y"]
+
+
+def test_a_run_of_several_processes_is_gone_on_with_by_as_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert environment.command() == "translate-train"
+    launched = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "2", "RANK": "3"}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, value)
+    assert environment.command() == "torchrun --nnodes 3 --nproc-per-node 2 -m translate.cli.train"
+    assert environment.describe("cpu")["processes"] == "6"
+    monkeypatch.setattr(sys, "argv", ["/somewhere/train.py", "--resume", "run"])
+    assert environment.describe("cpu")["command"] == f"{environment.command()} --resume run"
+    waited: list[float] = []
+    monkeypatch.setattr(processes.time, "sleep", waited.append)
+    processes.let_first_speak()
+    monkeypatch.setenv("RANK", "0")
+    processes.let_first_speak()
+    assert waited == [processes.MANNERS]
 
 
 def killed_at(call: int, folder: Path) -> None:

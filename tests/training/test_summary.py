@@ -39,7 +39,9 @@ def test_parameters_and_operations_are_those_of_the_networks() -> None:
     assert summary.parameters(recipe.build()) == {"G": counted[0], "D": counted[1]}
     assert summary.macs(recipe) == {"": sum(one * other for one, other in generator)}
     # Weights, gradients and two moments of both, and the generator's average
-    assert summary.counted_bytes(recipe) == 4 * (4 * sum(counted) + counted[0])
+    assert summary.counted_bytes(recipe) == (4 * (4 * sum(counted) + counted[0]), 0)
+    shared = summary.counted_bytes(Recipe.load("wgan-gp-ring.toml", ["shard=true"]))
+    assert shared == (4 * (4 * sum(counted) + counted[0]), 4 * 5 * counted[0])
 
 
 def test_operations_of_a_resnet_by_hand() -> None:

@@ -39,12 +39,12 @@ def main(
         from translate.cli.export import export_run
         from translate.export import ExportError
         from translate.training.audited import look
+        from translate.training.environment import command, several
         from translate.training.pages import keep_pages
-        from translate.training.processes import is_first
+        from translate.training.processes import is_first, let_first_speak
         from translate.training.run import create, resume_run, train
 
     console = Console(stderr=True, quiet=not is_first(), highlight=False, markup=False, soft_wrap=True)
-    keep_pages()
     try:
         if resume is not None:
             if recipe or data or out or settings or dry_run:
@@ -60,6 +60,8 @@ def main(
         else:
             run = create(recipe, data, out, settings or [])
         console.print(f"{run.recipe.name}: {run.task}")
+        if not (run.recipe.shard and several()):  # which puts layers together in memory that it means to give back
+            keep_pages()
         if resume is None and data is not None and run.recipe.about and is_first():
             with counting(console, "looking at the pictures") as tell:
                 findings = look(run, data, tell)
@@ -70,12 +72,16 @@ def main(
         # A generative system translates nothing, so there is nothing to export
         results = export_run(run.folder) if run.recipe.about and is_first() else [best]
     except KeyboardInterrupt:
-        console.print(f"stopped; go on with: translate-train --resume {resume or out}")
+        console.print(f"stopped; go on with: {command()} --resume {resume or out}")
         raise typer.Exit(130) from None
     except (ValueError, OSError, FloatingPointError, ExportError) as error:
+        let_first_speak()
         console.quiet = False
         console.print(f"error: {error}", style="red")
         raise typer.Exit(1) from None
+    except Exception:  # of a connection to a process that is no more, say
+        let_first_speak()
+        raise
     for result in results:
         console.print(f"wrote {result}")
 
@@ -83,7 +89,8 @@ def main(
 def _costs(name: str, data: Path | None, settings: list[str], console: Console) -> None:
     """The resolved recipe as TOML, and in comments what it costs."""
     from translate.training import tasks
-    from translate.training.processes import several
+    from translate.training.environment import several
+    from translate.training.pages import keep_pages
     from translate.training.recipe import Recipe
     from translate.training.sections import TRANSLATED
     from translate.training.summary import summary
@@ -95,6 +102,7 @@ def _costs(name: str, data: Path | None, settings: list[str], console: Console) 
     if task is not None:
         task.check(recipe.build())
         console.print(f"{recipe.name}: {task}")
+    keep_pages()
     with console.status("training some steps"):
         lines = summary(recipe, task)
     typer.echo(recipe.to_toml())

@@ -1,7 +1,7 @@
 """Batches: which samples each step takes, in each process, and where they come from."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -78,6 +78,11 @@ def to(batch: Any, device: torch.device, channels_last: bool) -> Any:
     # Only pictures have channels to put last
     formats = (memory if tensor.dim() == 4 else torch.preserve_format for tensor in batch)
     return type(batch)(*(t.to(device, memory_format=f, non_blocking=True) for t, f in zip(batch, formats, strict=True)))
+
+
+def joined(shares: Sequence[Sequence[Any]]) -> list[Any]:
+    """The whole batches, of the shares that each process has of all of them."""
+    return [type(parts[0])(*map(torch.cat, zip(*parts, strict=True))) for parts in zip(*shares, strict=True)]
 
 
 def _part(batch: Any, rank: int, world: int) -> Any:

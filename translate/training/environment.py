@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
 import translate
 
@@ -18,7 +19,8 @@ PACKAGES = ("torch", "torchvision", "lightning", "numpy", "safetensors")
 def describe(device: str) -> dict[str, str]:
     """In words, by topic. `device` is the recipe's."""
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([*(command().split() if several() else [Path(sys.argv[0]).name]), *sys.argv[1:]]),
+        "processes": os.environ["WORLD_SIZE"] if several() else "1",
         "device": device_name(device),
         "processor": f"{processor()}, {_cores()} of {os.cpu_count()} cores",
         "memory": _memory(),
@@ -28,6 +30,20 @@ def describe(device: str) -> dict[str, str]:
         "translate": translate.__version__,
         "commit": _code(),
     }
+
+
+def several() -> bool:
+    """Whether torchrun has started this process, perhaps beside others."""
+    return dist.is_available() and dist.is_torchelastic_launched()
+
+
+def command() -> str:
+    """What starts a training as this one was started; its options have to follow."""
+    if not several():
+        return "translate-train"
+    world, each = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    machines = f" --nnodes {world // each}" if world > each else ""
+    return f"torchrun{machines} --nproc-per-node {each} -m translate.cli.train"
 
 
 def device_name(device: str) -> str:

@@ -15,7 +15,8 @@ from torch.utils.data import Dataset
 from translate.gan.stabilisers import EMA
 from translate.models import System
 from translate.training import checkpoint
-from translate.training.batches import batches, files, to
+from translate.training.batches import batches, files, joined, to
+from translate.training.environment import command
 from translate.training.evaluate import Judge
 from translate.training.log import Log, Pace, memory
 from translate.training.processes import draw_apart, gathered, launcher, same_everywhere, told_by_first
@@ -179,6 +180,7 @@ def _keep(
     shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     told = f"It was learning from {shown}"
     tensors = checkpoint.tensors(step.model, ema, step.optimisers, fabric.is_global_zero)
+    whole = joined(gathered(fabric, [to(batch, torch.device("cpu"), channels_last=False) for batch in taken]))
     try:
         if fabric.is_global_zero:
             what = {
@@ -189,7 +191,7 @@ def _keep(
                     "files": list(names),
                 }
             }
-            kept = checkpoint.save(run, error.step - 1, tensors, {**state, **what}, below="diverged", batches=taken)
+            kept = checkpoint.save(run, error.step - 1, tensors, {**state, **what}, below="diverged", batches=whole)
             told += f"; the batch and the weights before the move lie in {kept}"
     except OSError as failed:
         told += f"; what led to it could not be kept: {failed}"
@@ -203,7 +205,7 @@ def _standing(run: Path) -> str:
     """What to do after an end that was not the training's fault."""
     kept = sorted(path for path in (run / "checkpoints").glob("[0-9]" * 8) if path.is_dir())
     stands = f"{kept[-1]} stands: go on from there" if kept else "there is no checkpoint yet: begin again"
-    return f"{stands} with translate-train --resume {run}"
+    return f"{stands} with {command()} --resume {run}"
 
 
 def _tell_best(run: Path, state: Mapping[str, Any]) -> None:

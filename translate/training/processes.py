@@ -5,6 +5,7 @@ gradients of a player are averaged where it is about to move; nothing is wrapped
 """
 
 import os
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal, TypeVar, cast
@@ -19,11 +20,14 @@ from torch import Tensor, nn
 
 from translate.models import System
 from translate.training import shards
-from translate.training.environment import computes_bf16
+from translate.training.environment import computes_bf16, several
 from translate.training.recipe import Recipe
 
 PATIENCE = timedelta(hours=6)
 """How long the others wait while the first process measures and saves; torchrun ends them all where one dies."""
+
+MANNERS = 5.0
+"""Seconds that another process waits before it tells of an error, which most often is the first one's as well."""
 
 Value = TypeVar("Value")
 
@@ -58,14 +62,15 @@ def precision(recipe: Recipe) -> Literal["32-true", "bf16-mixed"]:
     return "bf16-mixed" if computes_bf16(recipe.device) else "32-true"
 
 
-def several() -> bool:
-    """Whether torchrun has started this process, perhaps beside others."""
-    return dist.is_available() and dist.is_torchelastic_launched()
-
-
 def is_first() -> bool:
     """Whether this is the process that writes and speaks."""
     return not several() or os.environ["RANK"] == "0"
+
+
+def let_first_speak() -> None:
+    """For a process that has failed: where the first one has failed too, torchrun ends this one while it waits."""
+    if not is_first():
+        time.sleep(MANNERS)
 
 
 def same_everywhere(fabric: Fabric, model: System) -> None:

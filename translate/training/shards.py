@@ -52,11 +52,16 @@ def share_out(fabric: Fabric, model: System, ema: EMA) -> None:
         return
     # It warns of what comes out of a network as a view. Nobody writes into that here.
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")
-    players = [module for module in model.players.values() if not any(isinstance(part, Adversary) for part in module.modules())]
+    players = (module for module in model.players.values() if is_shared(module))
     for module in (*players, ema.network):
         for network in module.children() if isinstance(module, nn.ModuleList | nn.ModuleDict) else [module]:
             fabric.strategy.setup_module(network)
     ema.borrows = False
+
+
+def is_shared(player: nn.Module) -> bool:
+    """Whether what a player trains is shared out: all but critics."""
+    return not any(isinstance(part, Adversary) for part in player.modules())
 
 
 def shares(fabric: Fabric) -> bool:

@@ -24,6 +24,7 @@ from translate.training.evaluate import Judge, Translations
 from translate.training.log import memory
 from translate.training.recipe import Recipe
 from translate.training.sections import TRANSLATED, Part
+from translate.training.shards import is_shared
 
 WARM = 2
 """Rounds that are not counted: the first calls of a kernel take many times as long."""
@@ -68,14 +69,17 @@ def macs(recipe: Recipe) -> dict[str, int]:
     return found
 
 
-def counted_bytes(recipe: Recipe) -> int:
-    """Of weights, gradients, the optimisers' moments and the average, in single precision."""
+def counted_bytes(recipe: Recipe) -> tuple[int, int]:
+    """Of weights, gradients, the optimisers' moments and the average, in single precision: all, and those that several
+    processes share out, should the recipe say so."""
     model = _system(recipe, "meta")
-    total = sum(parameter.numel() for parameter in model.translator.parameters())  # the average
+    total = shared = sum(parameter.numel() for parameter in model.translator.parameters())  # the average
     for player, module in model.players.items():
         copies = 3 if recipe.optimisers[player].algorithm == "rmsprop" else 4
-        total += copies * sum(parameter.numel() for parameter in module.parameters())
-    return 4 * total
+        numbers = copies * sum(parameter.numel() for parameter in module.parameters())
+        total += numbers
+        shared += numbers if is_shared(module) else 0
+    return 4 * total, 4 * shared if recipe.shard else 0
 
 
 def measure(recipe: Recipe) -> Measured:
@@ -128,9 +132,9 @@ def summary(recipe: Recipe, task: tasks.Task | None) -> list[str]:
     for way, count in macs(recipe).items():
         lines.append(f"forward{f' {way}' if way else ''}: {count / 1e9:,.4g} GMACs for a {sample}")
     peak = f"; {found.peak:.2f} GiB at the peak of these steps, the program included (measured)" if found.peak else ""
-    lines.append(
-        f"memory: {counted_bytes(recipe) / 2**30:.2f} GiB for weights, gradients, moments and the average (counted){peak}"
-    )
+    total, shared = (count / 2**30 for count in counted_bytes(recipe))
+    parts = f", {shared:.2f} of them shared out over the processes" if shared else ""
+    lines.append(f"memory: {total:.2f} GiB for weights, gradients, moments and the average (counted){parts}{peak}")
     where = f"{'random pictures, ' if recipe.data.kind in (*TRANSLATED, 'mnist') else ''}{device_name(recipe.device)}"
     lines.append(f"a step: {_span(found.seconds)} (measured: median of {found.steps}, {recipe.samples} samples, {where})")
     if task is not None and (samples := epoch(task)):
