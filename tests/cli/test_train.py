@@ -3,6 +3,7 @@
 import io
 import json
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -75,12 +76,13 @@ def test_freed_memory_is_kept_but_where_weights_are_shared_out(
     if launched:
         for name, value in {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1", "RANK": "0"}.items():
             monkeypatch.setenv(name, value)
-    kept: list[bool] = []
-    monkeypatch.setattr(pages, "keep_pages", lambda: kept.append(True))
+    called: list[str] = []
+    for name in ("keep_pages", "hand_back_pages"):
+        monkeypatch.setattr(pages, name, partial(called.append, name))
     settings = (*RING, f"shard={str(shard).lower()}", "steps=1", "validate_every=9", "select=", "workers=0")
     code, _, said = run("gan-ring.toml", "--out", str(tmp_path / "run"), settings=settings)
     assert code == 0, said
-    assert bool(kept) == keeps
+    assert called == ["keep_pages" if keeps else "hand_back_pages"]
 
 
 def test_losses_are_told_once_under_their_player() -> None:

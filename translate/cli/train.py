@@ -40,7 +40,7 @@ def main(
         from translate.export import ExportError
         from translate.training.audited import look
         from translate.training.environment import command, several
-        from translate.training.pages import keep_pages
+        from translate.training.pages import hand_back_pages, keep_pages
         from translate.training.processes import is_first, let_first_speak
         from translate.training.run import create, resume_run, train
 
@@ -60,7 +60,9 @@ def main(
         else:
             run = create(recipe, data, out, settings or [])
         console.print(f"{run.recipe.name}: {run.task}")
-        if not (run.recipe.shard and several()):  # which puts layers together in memory that it means to give back
+        if run.recipe.shard and several():
+            hand_back_pages()
+        else:
             keep_pages()
         if resume is None and data is not None and run.recipe.about and is_first():
             with counting(console, "looking at the pictures") as tell:
