@@ -62,3 +62,10 @@ def stop_and_compare(recipe: str, data: Path | None, folder: Path, settings: Seq
         assert all(one[key].equal(other[key]) for key in one), kept
     logs = [(folder / run / "metrics.jsonl").read_text() for run in ("whole", "stopped")]
     assert logs[0] == logs[1]
+
+
+def launched(monkeypatch: pytest.MonkeyPatch, rank: int, world: int, local: int) -> None:
+    """As torchrun starts a process: one of `world`, of which `local` run on this machine."""
+    told = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": local, "RANK": rank}
+    for name, value in told.items():
+        monkeypatch.setenv(name, str(value))

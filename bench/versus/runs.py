@@ -133,6 +133,7 @@ class Doubled:
     def dataset(self) -> Dataset[Any]:
         return _Doubles(self.task.dataset())
 
+    @property
     def judge(self) -> Translations:
         return Translations({})
 
@@ -194,7 +195,7 @@ def train_theirs(
             state = critic_state(network.network) if name.startswith("D") else migrate.state_of(network, layout(recipe))
             net = unwrapped(getattr(model, f"net{name}"))
             net.load_state_dict({key: _above(value, twin) for key, value in state.items()})
-        judge, samples = task.judge(), task.dataset()
+        judge, samples = task.judge, task.dataset()
         start = time.perf_counter()
         for step in range(1, recipe.steps + 1):
             model.update_learning_rate()  # an epoch is one step here, so that the reference's stairs are a slope like ours

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from tests.small_training import SMALL
+from tests.small_training import SMALL, launched
 from translate.cli.progress import EVERY, Training, told
 from translate.cli.train import app
 from translate.training import audited, pages, summary
@@ -69,13 +69,12 @@ def test_the_data_is_audited_into_the_run(photographs: Path, tmp_path: Path, mon
     assert "12 pictures, over 11" in json.loads((made.folder / "audit.json").read_text())["skipped"]
 
 
-@pytest.mark.parametrize(("launched", "shard", "keeps"), [(False, True, True), (True, False, True), (True, True, False)])
+@pytest.mark.parametrize(("by_torchrun", "shard", "keeps"), [(False, True, True), (True, False, True), (True, True, False)])
 def test_freed_memory_is_kept_but_where_weights_are_shared_out(
-    launched: bool, shard: bool, keeps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    by_torchrun: bool, shard: bool, keeps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if launched:
-        for name, value in {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1", "RANK": "0"}.items():
-            monkeypatch.setenv(name, value)
+    if by_torchrun:
+        launched(monkeypatch, rank=0, world=1, local=1)
     called: list[str] = []
     for name in ("keep_pages", "hand_back_pages"):
         monkeypatch.setattr(pages, name, partial(called.append, name))

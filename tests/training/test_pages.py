@@ -6,6 +6,30 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc, whose options these are")
+
+FAULTS = """
+import resource, sys
+import numpy as np
+if sys.argv[1] == "kept":
+    from translate.training.pages import keep_pages
+    assert keep_pages()
+before = [np.ones(8 << 20) for _ in range(2)]
+del before
+first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+again = [np.ones(8 << 20) for _ in range(2)]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
+"""
+
+
+def test_memory_that_was_freed_comes_again_without_faults() -> None:
+    faults = {}
+    for how in ("kept", "handed back"):
+        run = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True)
+        faults[how] = int(run.stdout)
+    assert faults["kept"] < 100 < faults["handed back"]
+
+
 PROGRAM = """
 import sys
 import numpy as np
@@ -30,7 +54,6 @@ print(resident())
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc, whose options these are")
 @pytest.mark.parametrize(("choice", "stays"), [("keep_pages", True), ("hand_back_pages", False)])
 def test_freed_memory_stays_or_goes_back(choice: str, stays: bool) -> None:
     """50 blocks of 6 MiB and one of 400, freed; glibc as it is hands back that one alone."""

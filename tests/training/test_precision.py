@@ -1,8 +1,5 @@
 """bfloat16 in place of float32: chosen where the machine has it, and the first steps' losses stay what they are."""
 
-import platform
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,26 +92,3 @@ def test_a_run_keeps_what_auto_was_where_it_began(can: bool, tmp_path: Path, mon
     monkeypatch.setattr(processes, "computes_bf16", lambda device: can)
     create("gan-ring.toml", None, tmp_path / "run", ["device=cpu", "precision=auto"])
     assert Recipe.load(tmp_path / "run" / "recipe.toml").precision == ("bf16-mixed" if can else "32-true")
-
-
-FAULTS = """
-import resource, sys
-import numpy as np
-if sys.argv[1] == "kept":
-    from translate.training.pages import keep_pages
-    assert keep_pages()
-before = [np.ones(8 << 20) for _ in range(2)]
-del before
-first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-again = [np.ones(8 << 20) for _ in range(2)]
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an option of glibc")
-def test_memory_that_was_freed_comes_again_without_faults() -> None:
-    faults = {}
-    for how in ("kept", "handed back"):
-        run = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True)
-        faults[how] = int(run.stdout)
-    assert faults["kept"] < 100 < faults["handed back"]

@@ -20,7 +20,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from tests.small_training import TINY
+from tests.small_training import TINY, launched
 from translate.data.pixels import start_worker
 from translate.gan.networks.blocks import SampleBatchNorm
 from translate.gan.stabilisers import EMA
@@ -35,6 +35,7 @@ FORKS = sys.platform == "linux" and not torch.cuda.is_available()
 CONTEXT: Any = multiprocessing.get_context("fork" if FORKS else "spawn")
 CYCLEGAN = (*TINY, "steps=5", "batch=2", "generator.blocks=1", "validate_every=5", "checkpoint_every=3", "keep=9", "ema=0.9")
 ALONE = (*CYCLEGAN, "model.pool=0", "data.holdout=0")
+SHARED = (*ALONE, "shard=true", "clip=1", "accumulate=2", "channels_last=true")
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +131,8 @@ def test_two_processes_learn_what_one_learns_and_either_goes_on_for_the_other(fo
 def test_in_double_precision_the_losses_of_one_and_of_two_processes_are_the_same_digits(
     shard: str, folders: Path, tmp_path: Path
 ) -> None:
-    settings = (*ALONE, shard, "clip=1", "accumulate=2", "channels_last=true")
     for world in (1, 2):
-        together(in_double, folders, tmp_path / str(world), settings, world=world)
+        together(in_double, folders, tmp_path / str(world), (*SHARED, shard), world=world)
     assert same_losses(tmp_path / "2", tmp_path / "1", to=2e-6)  # of which seven are written
 
 
@@ -169,9 +169,6 @@ def shared_out(data: Path, folder: Path, settings: tuple[str, ...]) -> None:
     begin(data, folder, settings)
     assert (3 * 16 * 16, 1, 3 * 16, 3) in strides  # channels_last
     assert (3 * 16 * 16, 16 * 16, 16, 1) not in strides
-
-
-SHARED = (*ALONE, "shard=true", "clip=1", "accumulate=2", "channels_last=true")
 
 
 def test_two_processes_that_share_weights_out_learn_what_one_learns_and_either_goes_on_for_the_other(
@@ -217,9 +214,7 @@ def test_processes_that_diverge_keep_the_whole_batch(shard: str, folders: Path, 
 
 def test_a_run_of_several_processes_is_gone_on_with_by_as_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert environment.command() == "translate-train"
-    launched = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "2", "RANK": "3"}
-    for name, value in launched.items():
-        monkeypatch.setenv(name, value)
+    launched(monkeypatch, rank=3, world=6, local=2)
     assert environment.command() == "torchrun --nnodes 3 --nproc-per-node 2 -m translate.cli.train"
     assert environment.describe("cpu")["processes"] == "6"
     monkeypatch.setattr(sys, "argv", ["/somewhere/train.py", "--resume", "run"])
@@ -251,9 +246,9 @@ def killed_at(call: int, folder: Path) -> None:
 def test_killed_wherever_it_writes_a_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     settings = ["steps=5", "checkpoint_every=1", "validate_every=99", "select=", "keep=1", "batch=4", "device=cpu", "log_every=1"]
     settings += ["generator.width=4", "critic.network.width=4", "workers=0"]
-    whole, killed = (create("wgan-gp-ring.toml", None, tmp_path / name, settings) for name in ("whole", "killed"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Modes.__init__, "__defaults__", (80, ()))  # nothing is measured
+        whole, killed = (create("wgan-gp-ring.toml", None, tmp_path / name, settings) for name in ("whole", "killed"))
         for call in (4, 9, 12, 14):
             child = CONTEXT.Process(target=killed_at, args=(call, killed.folder))
             child.start()
@@ -269,8 +264,7 @@ def test_killed_wherever_it_writes_a_run_ends_with_the_same_bits(tmp_path: Path)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": "1"}.items():
-        monkeypatch.setenv(name, value)
+    launched(monkeypatch, rank=1, world=2, local=2)
     with pytest.raises(ValueError, match="batch = 3 cannot be shared out evenly among 2 processes"):
         processes.launcher(Recipe.load("gan-ring.toml", ["batch=3"]))
     assert not processes.is_first()

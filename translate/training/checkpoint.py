@@ -44,7 +44,7 @@ def tensors(model: System, ema: EMA, optimisers: Mapping[str, Optimizer], keep: 
             together = whole(tensor)
             if keep:
                 kept[file][name] = together.detach().cpu()
-    kept["optimizer"] |= {name: value for name, value in private(model).items() if name.startswith("rng")}
+    kept["optimizer"] |= _random_numbers()
     return kept
 
 
@@ -91,11 +91,8 @@ def save(
 
 def private(model: System) -> Private:
     """What differs between the processes that train one model: random numbers, and what modules keep beside their tensors."""
-    tensors = {name: value.cpu() for name, value in model.state_dict().items() if name.endswith("_extra_state")}
-    tensors["rng"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["rng-cuda"] = torch.cuda.get_rng_state()
-    return tensors
+    kept = {name: value.cpu() for name, value in model.state_dict().items() if name.endswith("_extra_state")}
+    return kept | _random_numbers()
 
 
 def load(path: Path, model: System, ema: EMA, rank: int = 0) -> dict[str, Any]:
@@ -213,6 +210,11 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def _random_numbers() -> dict[str, Tensor]:
+    """Where this process's generators stand."""
+    return {"rng": torch.get_rng_state()} | ({"rng-cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
 
 
 def _read(path: Path, begin: str) -> dict[str, Tensor]:

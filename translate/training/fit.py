@@ -46,6 +46,7 @@ class Task(Protocol):
     def dataset(self) -> Dataset[Any]:
         """Endless: its sample is a function of the index alone. Its `files`, where it has that, are those of a sample's index."""
 
+    @property
     def judge(self) -> Judge: ...
 
 
@@ -103,7 +104,7 @@ def _fit(fabric: Fabric, recipe: Recipe, run: Path, task: Task, report: Callable
     if first >= recipe.steps:
         return _best(run, state)
 
-    judge = task.judge()
+    judge = task.judge
     check_select(recipe, judge)
     data, watch, pace = task.dataset(), Collapse(model, recipe.steps), Pace()
     source = batches(recipe, data, first, task.start_worker, fabric.global_rank, fabric.world_size)

@@ -34,7 +34,7 @@ def create(recipe: str, data: Path | None, folder: Path, settings: list[str]) ->
     fabric = launcher(resolved)
     model = resolved.build()
     task.check(model)
-    check_select(resolved, task.judge())
+    check_select(resolved, task.judge)
     if resolved.start:
         checkpoint.load_generator(model.translator, resolved.start)
     fabric.barrier()  # of several processes all have looked now, and the first may write

@@ -6,7 +6,7 @@ a critic's gradient backwards, where nobody puts its layers together.
 """
 
 import warnings
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from lightning.fabric import Fabric
@@ -69,18 +69,18 @@ def shares(fabric: Fabric) -> bool:
     return isinstance(fabric.strategy, ModelParallelStrategy)
 
 
-def is_part(tensor: Tensor) -> bool:
+def is_part(tensor: Tensor) -> TypeGuard[DTensor]:
     return isinstance(tensor, DTensor)
 
 
 def whole(tensor: Tensor) -> Tensor:
     """A tensor that all processes have a part of, put together by all of them."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if is_part(tensor) else tensor
 
 
 def like(parameter: Tensor, value: Tensor) -> Tensor:
     """The whole `value` laid out, and shared out, as `parameter` is, which has its shape."""
-    if isinstance(parameter, DTensor):
+    if is_part(parameter):
         given = value.to(parameter.device, parameter.dtype)
         return distribute_tensor(given, parameter.device_mesh, parameter.placements, src_data_rank=None)
     return torch.empty_like(parameter).copy_(value)

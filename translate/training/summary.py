@@ -165,6 +165,7 @@ class Costless:
             return Pictures(torch.rand(100, 1, side, side, generator=drawn) * 2 - 1, torch.arange(100) % 10)
         return tasks.find(self.recipe, None).dataset()
 
+    @property
     def judge(self) -> Judge:
         return Translations({})
 

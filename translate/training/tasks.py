@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,6 +63,7 @@ class Restoration:
         dataset.preload()
         return dataset
 
+    @cached_property
     def judge(self) -> Judge:
         return Translations(paired.validation(self.sources))
 
@@ -95,6 +97,7 @@ class Aligned:
         samples.preload()
         return samples
 
+    @cached_property
     def judge(self) -> Judge:
         data = self.recipe.data
         held = aligned.validation(self.pairs.held, data.size, data.sides)
@@ -132,6 +135,7 @@ class Domains:
         samples.preload()
         return samples
 
+    @cached_property
     def judge(self) -> Judge:
         data = self.recipe.data
         return BothWays(*unpaired.validation(self.domains, data.size, data.sides))
@@ -166,6 +170,7 @@ class Points:
     def dataset(self) -> Dataset[Any]:
         return self.mixture
 
+    @cached_property
     def judge(self) -> Judge:
         return Modes(self.mixture)
 
@@ -202,6 +207,7 @@ class Handwriting:
     def dataset(self) -> Dataset[Any]:
         return self.pictures
 
+    @cached_property
     def judge(self) -> Judge:
         return Digits(self.pictures, self.held)
 
